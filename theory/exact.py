@@ -1,0 +1,63 @@
+"""The border from floats to exact symbols: a number becomes the rational that its decimal digits write."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import sympy as sp
+
+from .errors import InputError
+
+
+def exact(value: Any, argument: str) -> sp.Expr:
+    """A SymPy number or expression for `value`: 0.1 becomes 1/10, never the nearest binary fraction.
+
+    Raises
+    ------
+    InputError
+        Naming `argument`, for NaN, infinity, and what is no real number or SymPy expression.
+
+    Examples
+    --------
+    >>> exact(0.1, "ridge"), exact("2/3", "ridge")
+    (1/10, 2/3)
+    """
+    if isinstance(value, str):
+        try:
+            return sp.Rational(value)
+        except (TypeError, ValueError):
+            raise InputError(f"{argument}: {value!r} is no number; write for example 0.1 or 1/10.") from None
+    if isinstance(value, sp.Expr):
+        if value.has(sp.nan, sp.zoo, sp.oo) or value.is_real is False:
+            raise InputError(f"{argument}: {value} is not a finite real number.")
+        return sp.Rational(str(value)) if value.is_Float else value
+    if isinstance(value, int):
+        return sp.Integer(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{argument}: {value!r} is no real number or SymPy expression.") from None
+    if not math.isfinite(number):
+        raise InputError(f"{argument}: {number} is not finite; give a finite number.")
+    return sp.Rational(repr(number))
+
+
+def nonnegative(value: Any, argument: str) -> sp.Expr:
+    """`exact`, refusing what is known to be negative."""
+    number = exact(value, argument)
+    if number.is_negative:
+        raise InputError(f"{argument}: {value} is negative; it must be at least 0.")
+    return number
+
+
+def per_name(values: Any, names: tuple[str, ...], argument: str, mean: Any) -> dict[str, sp.Expr]:
+    """One exact number for each stratum from a mapping, or the same from one number; the mean may be left out."""
+    if not isinstance(values, Mapping):
+        return {name: exact(values, argument) for name in names}
+    unknown = [name for name in values if name not in names]
+    if unknown:
+        raise InputError(f"{argument}: stratum {unknown[0]!r} is unknown; the strata are {', '.join(names)}.")
+    missing = [name for name in names if name not in values and name != "1"]
+    if missing:
+        raise InputError(f"{argument}: stratum {missing[0]!r} has no value; give one number for each stratum.")
+    return {name: exact(values.get(name, mean), f"{argument}[{name}]") for name in names}
