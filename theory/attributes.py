@@ -216,11 +216,11 @@ class Attributes:
 
     def _multiplicity(self, A: frozenset[str]) -> sp.Expr:
         low = self.lowest(A)
-        return sp.prod([self.sizes[k] - 1 if k in low else self.sizes[k] for k in self.named(A)])
+        return sp.Mul(*(self.sizes[k] - 1 if k in low else self.sizes[k] for k in self.named(A)))
 
     def _valency(self, T: frozenset[str]) -> sp.Expr:
         free = [factor.name for factor in self.factors if factor.name not in T]
-        return sp.prod([self.sizes[k] - 1 if self.ancestors[k] <= T else self.sizes[k] for k in free])
+        return sp.Mul(*(self.sizes[k] - 1 if self.ancestors[k] <= T else self.sizes[k] for k in free))
 
     def character(self, stratum: str, relation: str) -> sp.Expr:
         """chi_A(T): 1 on the relation `same`; P_A has the entry chi_A(T) m_A / V at relation T."""
@@ -228,7 +228,7 @@ class Attributes:
         low = self.lowest(A)
         if not A - low <= T:
             return sp.Integer(0)
-        return sp.prod([sp.Integer(1) if k in T else -1 / (self.sizes[k] - 1) for k in self.named(low)])
+        return sp.Mul(*(-1 / (self.sizes[k] - 1) for k in self.named(low - T)))
 
     def character_table(self) -> sp.ImmutableMatrix:
         """The characters chi_A(T): a row for each stratum, a column for each relation (`same` last)."""
@@ -296,16 +296,14 @@ class Attributes:
         return self._of(restrict(self.tree, self._kept(labels)))  # type: ignore[arg-type]  # _kept is not empty
 
     def _kept(self, labels: str | Iterable[str]) -> frozenset[str]:
-        names = labels.replace("(", " ").replace(")", " ").replace("*", " ").replace("/", " ").split() if isinstance(
-            labels, str
-        ) else list(labels)
+        words = labels.translate(str.maketrans("()*/", "    ")).split() if isinstance(labels, str) else labels
+        names = list(words) if isinstance(words, Iterable) else []
+        if not names or not all(isinstance(name, str) for name in names):
+            raise InputError(f"labels: {labels!r} names no attributes; name some of {', '.join(self.sizes)}.")
         names = [name.split("[")[0] for name in names]
         unknown = [name for name in names if name not in self.sizes]
-        if unknown or not names:
-            raise InputError(
-                f"labels: {unknown[0] if unknown else labels!r} is no attribute of {self}; "
-                f"name some of {', '.join(self.sizes)}."
-            )
+        if unknown:
+            raise InputError(f"labels: {unknown[0]!r} is no attribute of {self}; name some of {', '.join(self.sizes)}.")
         kept = frozenset(names)
         for name in names:
             if not self.ancestors[name] <= kept:

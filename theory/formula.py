@@ -120,7 +120,12 @@ class _Parser:
             match = TOKEN.match(text, at)
             if match is None:
                 at += len(text[at:]) - len(text[at:].lstrip())
-                raise self.error(at, f"unexpected {text[at]!r}; a formula has names, [sizes], *, / and parentheses")
+                odd = re.findall(r"\w+|.", text[at:])[0]
+                raise self.error(
+                    at,
+                    f"unexpected {odd!r}; a formula has names (a letter, then letters, digits, "
+                    "single underscores), [sizes], *, / and parentheses",
+                )
             kind = str(match.lastgroup)
             self.tokens.append((kind, match[kind], match.start(kind)))
             at = match.end()

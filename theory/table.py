@@ -108,10 +108,24 @@ def kept_by(
 def _codes(name: str, values: Sequence) -> list[int]:
     index: dict[Any, int] = {}
     for row, value in enumerate(values):
-        if value is None or value == "" or value != value:
+        try:
+            hash(value)
+        except TypeError:
+            raise InputError(
+                f"table: column {name!r} has the value {value!r} in row {row + 1}; give each row one text or number."
+            ) from None
+        if _is_missing(value):
             raise InputError(f"table: column {name!r} has no value in row {row + 1}; fill it in.")
         index.setdefault(value, len(index))
     return [index[value] for value in values]
+
+
+def _is_missing(value: Any) -> bool:
+    """None, the empty text, NaN, and a value that (as pandas' NA) cannot say whether it equals itself."""
+    try:
+        return value is None or value == "" or bool(value != value)
+    except TypeError:
+        return True
 
 
 def _shape_of(codes: Mapping[str, list[int]]) -> Node:
@@ -164,6 +178,8 @@ def _components(names: list[str], neighbours: Mapping[str, set[str]]) -> list[li
 
 def _given_shape(formula: str, codes: Mapping[str, list[int]]) -> Node:
     """The tree of a formula whose sizes may be missing (a placeholder of 2 stands for them)."""
+    if not isinstance(formula, str):
+        raise InputError(f"formula: {formula!r} is not text; write for example 'color * shape'.")
     shape = parse(re.sub(rf"({NAME})(?!\w)(?!\s*\[)(?![^\[]*\])", r"\1[2]", formula))
     named = {factor.name for factor in factors_of(shape)}
     if named != set(codes):

@@ -1,0 +1,280 @@
+"""Forecast a network's training from its kernel at initialisation, with no fitted parameter.
+
+A network ends in a norm without affine part and a linear head.  Its mean-centred features before the norm, F (d, m),
+flow under the empirical kernel Theta_ij = (1/d) sum_c <df_jc/dtheta, df_ic/dtheta> at initialisation (m, m):
+
+    dW/dt = -G H^T,    dF/dt = q Theta,    q_j = -(tangent part of W^T G)_j sqrt(d)/|f_j|,    h_j = sqrt(d) f_j/|f_j|.
+
+Levels, from understanding to precision:
+
+- `modes`: Theta reduced to its eigenvalues on the strata, the head's random start ignored: a handful of scalars;
+- `flow`: whole matrices from the network's actual start;
+- `map`: the same with the optimiser's discrete steps in place of the flow;
+- `flow_deep`, `map_deep`: Theta's part on stratum A grows as (phi_A/phi_A(0))^(2 - 2/L), as in a balanced product of
+  L linear layers, phi_A the singular value of the current F.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..theory.attributes import Attributes
+from ..theory.errors import InputError
+from ..theory.model import UFM
+from . import strata
+from .integrate import IntegrationError, Progress, output_times
+from .matrices import MatrixFlow
+from .runs import Run
+from .simulate import integrate_matrices, read_matrices, simulate
+from .trajectory import Trajectory, dataset
+
+LEVELS = ("modes", "flow", "map", "flow_deep", "map_deep")
+SMALL_HEAD = 1e-3  # w_A(0) of `modes`; below, the forecast no longer depends on it
+LARGEST_RESIDUAL = 0.5  # of a kernel's norm outside the algebra, beyond which strata do not describe it
+STEP_IS_SMALL = 0.01  # mean share RMSE between flow and map below which the continuous limit holds
+RTOL, ATOL = 1e-6, 1e-8  # a thousandth of the errors that forecasts are judged by
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a forecast starts from; contexts and labels in the formula's order.
+
+    Attributes
+    ----------
+    attributes, labels : structure of the contexts, and the factors that the label keeps
+    kernel : array (m, m), Theta at initialisation
+    W, F : arrays (V, d) and (d, m), head and mean-centred features before the norm at initialisation
+    lr : learning rate of the discrete steps; None when only flows are asked for
+    depth : number of linear layers of the body; None when unknown
+    """
+
+    attributes: Attributes
+    labels: tuple[str, ...] | None
+    kernel: np.ndarray
+    W: np.ndarray
+    F: np.ndarray
+    lr: float | None = None
+    depth: int | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> "Start":
+        """The initial kernel, features and head of a recorded run."""
+        for name in ("kernel_init", "feature_norm"):
+            if name not in run.data:
+                raise InputError(f"{name}: the run {run.name} has none; record it at initialisation to forecast.")
+        if run.data["step"].values[0] != 0:
+            raise InputError(f"step: the run {run.name} starts at step {run.data['step'].values[0]}, not 0.")
+        if run.data.attrs["unused_labels"]:
+            raise InputError(f"W: the run {run.name} has rows that label no context, which the model does not cover.")
+        H, norm = run.data["H"].values[0], run.data["feature_norm"].values[0]
+        F = (H / np.linalg.norm(H, axis=1, keepdims=True) * norm[:, None]).T
+        W = run.data["W"].values[0]
+        return cls(run.attributes, run.labels, run.data["kernel_init"].values, W, F, run.lr, run.body_depth)
+
+    @property
+    def model(self) -> UFM:
+        """The `normalized` model with Theta's eigenvalues on the strata."""
+        kernel = strata.matrix_eigenvalues(self.kernel, self.attributes)
+        return UFM(
+            self.attributes, labels=self.labels, feature_kernel=kernel, constraint="normalized", width=self.F.shape[0]
+        )
+
+    def levels(self) -> tuple[str, ...]:
+        """The levels that can be forecast: `map` needs a learning rate, the depth law a depth."""
+        return tuple(
+            level for level in LEVELS
+            if (self.lr is not None or "map" not in level) and (self.depth is not None or "deep" not in level)
+        )
+
+
+def forecast(
+    source: Run | Start | np.ndarray,
+    attributes: Attributes | None = None,
+    t: Any = None,
+    *,
+    level: str | None = None,
+    W0: np.ndarray | None = None,
+    F0: np.ndarray | None = None,
+    labels: Any = None,
+    lr: float | None = None,
+    depth: int | None = None,
+    progress: Progress | None = None,
+) -> Trajectory:
+    """Forecast a network's training from its initialisation alone.
+
+    Parameters
+    ----------
+    source : recorded run, Start, or kernel Theta (m, m) with `attributes`, `W0` and `F0`
+    attributes : structure of the contexts; taken from a run
+    t : output times, learning rate x steps (a run's recorded times if None)
+    level : one of `modes`, `flow`, `map`, `flow_deep`, `map_deep`; the designated one (see `designate`) if None
+    W0, F0 : head (V, d) and mean-centred features before the norm (d, m) at initialisation
+    labels, lr, depth : as in `Start`
+
+    Returns
+    -------
+    Trajectory
+
+    Raises
+    ------
+    InputError
+        For kernels of the wrong shape, that are not finite, or of which more than half lies outside the algebra; for
+        levels that need a learning rate or a depth that is not known.
+    IntegrationError
+        When a flow cannot be integrated or discrete steps diverge.
+
+    Examples
+    --------
+    >>> from ufmflow.numerics.runs import example_run
+    >>> forecast(example_run(), level="modes").window().peak < 10
+    True
+    """
+    start = _start(source, attributes, W0, F0, labels, lr, depth)
+    times = source.time if t is None and isinstance(source, Run) else output_times(_required(t, "t"))
+    if level is None:
+        level, _ = designate(start, times, {}, progress)
+    if level not in LEVELS:
+        raise InputError(f"level: {level!r} is unknown; choose one of {', '.join(LEVELS)}.")
+    if level not in start.levels():
+        needed = "the depth of the body" if "deep" in level and start.depth is None else "the learning rate"
+        raise InputError(f"level: {level!r} needs {needed}, which is not known; give it, or choose another level.")
+    return _forecast_level(start, times, level, progress)
+
+
+def designate(
+    start: Start, times: np.ndarray, known: dict[str, Trajectory], progress: Progress | None = None
+) -> tuple[str, str]:
+    """The level to be held to, and why: a rule from initial quantities alone.
+
+    Flow and map are both computed from the initialisation.  Where they agree (mean share RMSE below 0.01) steps are
+    small, training follows the flow, layers stay balanced, and the depth law is used if the depth is known.  Where they
+    differ, the flow does not describe the steps, nor does balance survive them: the map is designated.
+
+    Forecasts are taken from `known` and added to it.
+    """
+    if start.lr is None:
+        level = "flow_deep" if start.depth is not None else "flow"
+        return level, "no learning rate is known, so only a flow can be forecast"
+    for needed in ("flow", "map"):
+        if needed not in known:
+            known[needed] = _forecast_level(start, times, needed, progress)
+    apart = float(np.mean(np.sqrt(np.mean((known["flow"].shares() - known["map"].shares()) ** 2, axis=1))))
+    if apart >= STEP_IS_SMALL:
+        return "map", f"flow and map differ by {apart:.4f} in shares (limit {STEP_IS_SMALL}): steps are large"
+    why = f"flow and map differ by {apart:.4f} in shares (limit {STEP_IS_SMALL}): steps are small"
+    return ("flow_deep" if start.depth is not None else "flow"), why
+
+
+def forecast_all(run: Run, progress: Progress | None = None) -> tuple[dict[str, Trajectory], str, str]:
+    """Every forecast of a recorded run by level, the designated level, and why it is designated."""
+    start = Start.of(run)
+    _check_kernel(start)
+    found = {level: _forecast_level(start, run.time, level, progress) for level in start.levels()}
+    level, why = designate(start, run.time, found)
+    return found, level, why
+
+
+def _start(
+    source: Any, attributes: Attributes | None, W0: Any, F0: Any, labels: Any, lr: float | None, depth: int | None
+) -> Start:
+    if isinstance(source, (Run, Start)):
+        start = Start.of(source) if isinstance(source, Run) else source
+    else:
+        structure = _required(attributes, "attributes")
+        kernel, W, F = (np.asarray(_required(part, name), dtype=float)
+                        for part, name in ((source, "source"), (W0, "W0"), (F0, "F0")))
+        kept = structure.keep(labels)
+        V, m = int(kept.cardinality), int(structure.cardinality)
+        if F.ndim != 2 or F.shape[1] != m or W.shape != (V, F.shape[0]):
+            raise InputError(f"W0, F0: shapes {W.shape} and {F.shape}; they must be ({V}, d) and (d, {m}).")
+        start = Start(structure, tuple(kept.sizes) if labels is not None else None, kernel, W, F, lr, depth)
+    _check_kernel(start)
+    return start
+
+
+def _check_kernel(start: Start) -> None:
+    m = int(start.attributes.cardinality)
+    if start.kernel.shape != (m, m):
+        raise InputError(f"kernel: shape {start.kernel.shape}; {start.attributes} needs ({m}, {m}).")
+    if not np.all(np.isfinite(start.kernel)):
+        raise InputError("kernel: it holds NaN or infinity; measure it again.")
+    outside = strata.residual(start.kernel, start.attributes)
+    if outside > LARGEST_RESIDUAL:
+        raise InputError(
+            f"kernel: {outside:.2f} of its norm lies outside the algebra of {start.attributes} (at most "
+            f"{LARGEST_RESIDUAL} is allowed); are these the attributes, and the rows in their order?"
+        )
+
+
+def _required(value: Any, name: str) -> Any:
+    if value is None:
+        raise InputError(f"{name}: it is missing; a forecast from a bare kernel needs attributes, t, W0 and F0.")
+    return value
+
+
+def _forecast_level(start: Start, times: np.ndarray, level: str, progress: Progress | None) -> Trajectory:
+    if level == "modes":
+        phi = np.sqrt(strata.energies(start.F.T, start.attributes))
+        init = {A: (SMALL_HEAD, value) for A, value in zip(start.attributes.names, phi, strict=True)}
+        return _named(simulate(start.model, times, init=init, progress=progress), level)
+    flow = MatrixFlow.of(start.model, _kernel_action(start, deep=level.endswith("deep")))
+    if level.startswith("flow"):
+        pairs = integrate_matrices(flow, start.W, start.F, times, RTOL, ATOL, progress)
+    else:
+        pairs = _steps(flow, start, times, progress)
+    variables, kept = read_matrices(flow, pairs)
+    config = json.dumps(flow.model.config())
+    return _named(Trajectory(dataset(start.attributes, start.labels, times, *variables, model=config).assign(kept)), level)
+
+
+def _named(trajectory: Trajectory, level: str) -> Trajectory:
+    return Trajectory(trajectory.data.assign_attrs(source=f"forecast {level}"))
+
+
+def _kernel_action(start: Start, deep: bool) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """X -> X Theta, or with the depth law X -> X D Theta D, D = sum_A (phi_A/phi_A(0))^(1 - 1/L) P_A."""
+    Theta = start.kernel
+    if not deep:
+        return lambda X, F: X @ Theta
+    m = len(Theta)
+    names = start.attributes.names
+    projectors = np.stack(
+        [strata.apply(np.eye(m), {B: float(A == B) for B in names}, start.attributes) for A in names]
+    )
+    rows = projectors.reshape(len(names), m * m)
+    energy = rows @ (start.F.T @ start.F).ravel()
+    alive = energy > 0
+    power = (1 - 1 / int(start.depth or 1)) / 2
+
+    def action(X: np.ndarray, F: np.ndarray) -> np.ndarray:
+        ratio = np.divide(rows @ (F.T @ F).ravel(), energy, out=np.ones_like(energy), where=alive)
+        D = (ratio**power @ rows).reshape(m, m)
+        return X @ D @ Theta @ D
+
+    return action
+
+
+def _steps(
+    flow: MatrixFlow, start: Start, times: np.ndarray, progress: Progress | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Gradient descent with the learning rate, read off at the steps nearest to the times."""
+    lr = float(start.lr or 0.0)
+    wanted = np.rint(times / lr).astype(int)
+    W, F = start.W, start.F
+    found = []
+    for step in range(int(wanted[-1]) + 1):
+        while len(found) < len(wanted) and wanted[len(found)] == step:
+            found.append((W, F))
+        if step == wanted[-1]:
+            break
+        dW, dF = flow.rates(W, F)
+        W, F = W + lr * dW, F + lr * dF
+        if step % 1000 == 0:
+            if not np.all(np.isfinite(F)):
+                raise IntegrationError(f"the discrete steps diverged before step {step}: the learning rate {lr} is too large")
+            if progress is not None:
+                progress(step, int(wanted[-1]))
+    return found

@@ -1,0 +1,118 @@
+"""The empirical kernel of a network's features: how much a step on one context moves the features of another.
+
+With f_jc the c-th feature of context j (mean-centred, before the final norm) and theta the parameters of the body,
+
+    Theta_ij = (1/d) sum_c <d f_jc / d theta, d f_ic / d theta>.
+
+It is the direction-independent part of the full m d x m d kernel: a gradient-flow step on the loss sum_i a_i <u, f_i>
+moves <u, f_j> at the rate -sum_i Theta_ji a_i, on average over orthonormal directions u.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..theory.errors import InputError
+
+# Features computed one context at a time may differ from the batch's by rounding (half precision: 1e-2), not by more.
+SAME = 1e-2
+
+
+@torch.enable_grad()
+def empirical_kernel(
+    features: Callable[[Tensor], Tensor], parameters: Iterable[Tensor], inputs: Tensor, memory: int = 2**28
+) -> np.ndarray:
+    """The kernel Theta of `features` at `inputs` over `parameters`, without forming the m d x P Jacobian.
+
+    Gradients have the parameters' precision; their products are summed in float64.
+
+    Parameters
+    ----------
+    features : callable, inputs (m, ...) -> (m, d)
+        What enters the final norm; subtract each row's mean where the norm does (LayerNorm).  Row j may depend on
+        input j alone, so modules with batch normalisation or dropout belong in `eval()` mode.
+    parameters : iterable of Tensor
+        P numbers in all: the body's parameters, not the head's.  Those that do not require gradients are left out.
+    inputs : Tensor (m, ...)
+    memory : int
+        Bytes that gradients may take at once (the network's own activations come on top).  With less than
+        8 (m + 3) P bytes, gradients are computed again for each slice of the parameters: slower, not different.
+
+    Returns
+    -------
+    float64 array (m, m), symmetric positive semidefinite; units: features squared per unit of time, where time is
+    learning rate x steps.
+
+    Raises
+    ------
+    InputError
+        For features of the wrong shape, not finite, or dependent on the other inputs; for no parameters, or none that
+        the features depend on; for too little memory (at least 32 P bytes).
+
+    Examples
+    --------
+    A linear map x -> A x has the kernel <x_i, x_j>:
+
+    >>> layer = torch.nn.Linear(3, 2, bias=False)
+    >>> empirical_kernel(layer, layer.parameters(), torch.tensor([[1.0, 0, 2], [0, 1, 1]]))
+    array([[5., 2.],
+           [2., 2.]])
+    """
+    theta = [p for p in parameters if p.requires_grad]
+    P = sum(p.numel() for p in theta)
+    if not P:
+        raise InputError("parameters: none requires gradients; give the body's parameters.")
+    if memory < 32 * P:
+        raise InputError(f"memory: {memory} bytes; {P} parameters need at least {32 * P}.")
+    d = _check(features, inputs)
+    m = len(inputs)
+    together = min(d, memory // (8 * (m + 3) * P))  # coordinates whose gradients are held at once for all contexts
+    coordinates, width = (together, P) if together else (1, max(1, (memory - 24 * P) // (8 * m)))
+    Theta = torch.zeros(m, m, dtype=torch.float64, device=inputs.device)
+    for slice_ in _ranges(P, width):
+        for chunk in _ranges(d, coordinates):
+            J = torch.empty(m, len(chunk), len(slice_), dtype=torch.float64, device=inputs.device)
+            for j in range(m):
+                J[j] = _gradients(features(inputs[j : j + 1])[0], theta, chunk, slice_)
+            J = J.view(m, -1)
+            Theta += J @ J.T
+    return (Theta / d).cpu().numpy()
+
+
+def _gradients(f: Tensor, theta: list[Tensor], chunk: range, slice_: range) -> Tensor:
+    """d f_c / d theta for the coordinates c of a chunk and a slice of the flattened parameters."""
+    ends = list(accumulate(p.numel() for p in theta))
+    within = [(p, end - p.numel()) for p, end in zip(theta, ends, strict=True)
+              if end > slice_.start and end - p.numel() < slice_.stop]
+    directions = torch.eye(len(f), dtype=f.dtype, device=f.device)[chunk.start : chunk.stop]
+    rows = torch.autograd.grad(f, [p for p, _ in within], directions, is_grads_batched=True, allow_unused=True)
+    flat = [directions.new_zeros(len(chunk), p.numel()) if row is None else row.flatten(1)
+            for row, (p, _) in zip(rows, within, strict=True)]
+    start = within[0][1]
+    return torch.cat(flat, dim=1)[:, slice_.start - start : slice_.stop - start]
+
+
+def _check(features: Callable[[Tensor], Tensor], inputs: Tensor) -> int:
+    """The number d of features, after checks of shape, finiteness, and independence of the other inputs."""
+    with torch.no_grad():
+        f = features(inputs)
+        if f.ndim != 2 or len(f) != len(inputs) or not f.numel():
+            raise InputError(f"features: shape {tuple(f.shape)} for {len(inputs)} inputs; return one row per input.")
+        if not torch.isfinite(f).all():
+            raise InputError("features: not finite at the inputs; check the network's weights and inputs.")
+        alone = torch.cat([features(inputs[j : j + 1]) for j in range(len(inputs))])
+    if (f - alone).norm() > SAME * f.norm():
+        raise InputError(
+            "features: the features of one input depend on the other inputs or on chance; "
+            "put the network in eval() mode (batch normalisation, dropout)."
+        )
+    if not features(inputs[:1]).requires_grad:
+        raise InputError("parameters: the features depend on none of them; give the body's parameters.")
+    return f.shape[1]
+
+
+def _ranges(total: int, size: int) -> Iterator[range]:
+    return (range(start, min(start + size, total)) for start in range(0, total, size))

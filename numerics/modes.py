@@ -1,0 +1,162 @@
+"""Array code for the mode equations, generated from the SymPy derivation.
+
+A model's numbers that may vary in a sweep (kernels, ridge, width) are left as parameters, so that one compilation serves
+every model of the same structure, targets, loss and constraint.  Only the function heads listed here may occur in what
+is compiled; anything else is refused, because SymPy's printers would let it through wrongly or unstably.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from ..theory.errors import InputError
+from ..theory.flow import WIDTH, ModeFlow
+from ..theory.kernels import symbols_for
+from ..theory.model import UFM
+from ..theory.partition import LogPartition
+from ..theory.system import derive
+
+KNOWN_HEADS = (sp.Add, sp.Mul, sp.Pow, sp.exp, LogPartition)
+
+
+def log_partition(*arguments: Any) -> Any:
+    """log(1 + sum_i v_i exp(-M_i)) for LogPartition(M_1..M_n, v_1..v_n), stable for margins of either sign and any size."""
+    n = len(arguments) // 2
+    margins, valencies = arguments[:n], arguments[n:]
+    shift = 0.0
+    for M in margins:
+        shift = np.maximum(shift, -M)
+    total = sum(v * np.exp(-M - shift) for M, v in zip(margins, valencies, strict=True))
+    # log(exp(-shift) + total) = log1p(total + expm1(-shift)) keeps losses far below rounding.
+    return shift + np.log1p(total + np.expm1(-shift))
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Compiled mode equations of a model.
+
+    Attributes
+    ----------
+    flow : ModeFlow
+        The derivation that the code was generated from, with kernels and ridge as symbols.
+    rhs : callable (y,) -> dy/dt, state (n,) or (n, T)
+    jacobian : callable (y,) -> (n, n)
+    read : callable (y,) -> (w, h, z, loss), the first three with a row for each stratum of the contexts
+    """
+
+    flow: ModeFlow
+    rhs: Callable[[np.ndarray], np.ndarray]
+    jacobian: Callable[[np.ndarray], np.ndarray]
+    read: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+
+
+def compile_modes(model: UFM) -> Modes:
+    """Generate array code for a model with numeric sizes and parameters.
+
+    Raises
+    ------
+    InputError
+        When a symbol has no number, or when the `normalized` constraint has no width.
+    """
+    if model.free_symbols:
+        raise InputError(f"model: {sorted(map(str, model.free_symbols))[0]} has no number; numbers are needed to simulate.")
+    if model.constraint == "normalized" and model.width is None:
+        raise InputError("width: a normalized model needs it to simulate, since |h_j|^2 = width; give width=d.")
+    template = _template(model)
+    flow, rates, jacobian, outputs = _compiled(template)
+    values = _parameter_values(model)
+    n, strata = len(flow.state), len(model.attributes.names)
+
+    def evaluate(function: Callable, y: np.ndarray) -> list:
+        return function(*y, *values)
+
+    def rhs(y: np.ndarray) -> np.ndarray:
+        return _stacked(evaluate(rates, y), y.shape[1:])
+
+    def jac(y: np.ndarray) -> np.ndarray:
+        return _stacked(evaluate(jacobian, y), y.shape[1:]).reshape(n, n)
+
+    def read(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        found = _stacked(evaluate(outputs, y), y.shape[1:])
+        return found[:strata], found[strata : 2 * strata], found[2 * strata : 3 * strata], found[-1]
+
+    return Modes(flow, rhs, jac, read)
+
+
+def _stacked(rows: list, shape: tuple[int, ...]) -> np.ndarray:
+    out = np.empty((len(rows), *shape))
+    for i, row in enumerate(rows):
+        out[i] = row
+    return out
+
+
+def _template(model: UFM) -> UFM:
+    """The model with symbols for what may vary; targets stay exact, since a one-hot's zeros must stay zeros."""
+    return UFM(
+        model.attributes,
+        labels=model.labels,
+        loss=model.loss,
+        targets=model.targets,
+        feature_kernel=symbols_for(model.attributes, "kappaH"),
+        label_kernel=symbols_for(model.label_attributes, "kappaW"),
+        ridge=sp.symbols("lambda_W lambda_H", positive=True),
+        constraint=model.constraint,
+        width=WIDTH,
+        reduction=model.reduction,
+    )
+
+
+def _parameters(template: UFM) -> list[sp.Expr]:
+    return [*template.feature_kernel.values(), *template.label_kernel.values(), *template.ridge, WIDTH]
+
+
+def _parameter_values(model: UFM) -> list[float]:
+    width = 1.0 if model.width is None else float(model.width)
+    return [
+        *map(float, model.feature_kernel.values()),
+        *map(float, model.label_kernel.values()),
+        *map(float, model.ridge),
+        width,
+    ]
+
+
+@lru_cache(maxsize=32)
+def _compiled(template: UFM) -> tuple[ModeFlow, Callable, Callable, Callable]:
+    system = derive(template)
+    flow = system.flow
+    arguments = [*flow.state, *_parameters(template)]
+
+    def generate(expressions: list[sp.Expr]) -> Callable:
+        for expression in [*expressions, *(value for _, value in flow.definitions)]:
+            _check_heads(expression)
+        needed = _needed(flow, expressions)
+        return sp.lambdify(
+            arguments, expressions, [{"LogPartition": log_partition}, "numpy"], cse=lambda exprs: (needed, exprs)
+        )
+
+    zero = sp.S(0)
+    names = template.attributes.names
+    outputs = [flow.w.get(A, zero) for A in names] + [flow.h[A] for A in names] + [flow.z.get(A, zero) for A in names]
+    rates = generate([flow.rates[x] for x in flow.state])
+    return flow, rates, generate(list(system.jacobian())), generate([*outputs, flow.loss])
+
+
+def _needed(flow: ModeFlow, expressions: list[sp.Expr]) -> list[tuple[sp.Symbol, sp.Expr]]:
+    """The definitions that the expressions rest on, in order."""
+    wanted = set().union(*(expression.free_symbols for expression in expressions))
+    kept = []
+    for symbol, value in reversed(flow.definitions):
+        if symbol in wanted:
+            wanted |= value.free_symbols
+            kept.append((symbol, value))
+    return kept[::-1]
+
+
+def _check_heads(expression: sp.Expr) -> None:
+    for node in sp.preorder_traversal(expression):
+        if not (node.is_Atom or isinstance(node, KNOWN_HEADS)):
+            raise TypeError(f"no array code is known for {type(node).__name__} in {node}")

@@ -1,0 +1,233 @@
+"""Recorded training runs: NAME.npz (or .zarr, .safetensors) beside NAME.attributes.csv and NAME.json.
+
+Arrays `step (T,)`, `H (T, m, d)` after the final norm, `W (T, V, d)`, `loss (T,)`, `label (m,)`, and where known
+`feature_norm (T, m)` (norms of the mean-centred features before the final norm) and `kernel_init (m, m)`.
+"""
+
+import csv
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..theory.attributes import Attributes
+from ..theory.errors import InputError
+from .observe import observe
+from .trajectory import Trajectory, in_formula_order
+
+REQUIRED = ("step", "H", "W", "loss", "label")
+OPTIONAL = ("feature_norm", "kernel_init")
+ENDINGS = (".npz", ".zarr", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Run(Trajectory):
+    """A recorded run read into the trajectory's schema, contexts and labels in the formula's order.
+
+    Beside a trajectory's variables its data has `H`, `W`, and where recorded `feature_norm` (time, context) and
+    `kernel_init` (context, other_context); time is learning rate x step.
+    """
+
+    kind: ClassVar[str] = "run"
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        """What NAME.json tells: optimizer, lr, seed, arch, body_depth and the rest."""
+        return json.loads(self.data.attrs["meta"])
+
+    @property
+    def name(self) -> str:
+        """The run's name, from its file."""
+        return self.data.attrs["name"]
+
+    @property
+    def lr(self) -> float:
+        """Learning rate."""
+        return float(self.meta["lr"])
+
+    @property
+    def body_depth(self) -> int | None:
+        """Number of linear layers of the body; None when unknown."""
+        return self.meta.get("body_depth")
+
+
+def example_run(name: str = "crossed_4x6_mlp_flow") -> Run:
+    """A recorded run that ships with ufmflow: `crossed_4x6_mlp_flow` or `crossed_4x6_mlp_large_step`.
+
+    Examples
+    --------
+    >>> example_run().attributes
+    Attributes('a0[4] * a1[6]')
+    """
+    folder = Path(__file__).parent / "data"
+    known = sorted(path.stem for path in folder.glob("*.npz"))
+    if name not in known:
+        raise InputError(f"name: {name!r} is no shipped run; choose one of {', '.join(known)}.")
+    return load_run(folder / name)
+
+
+def load_run(path: str | os.PathLike) -> Run:
+    """Read a recorded run.
+
+    Parameters
+    ----------
+    path : NAME.npz, NAME.zarr or NAME.safetensors, or NAME alone; the CSV and JSON lie beside it
+
+    Raises
+    ------
+    InputError
+        For missing or damaged files, arrays of wrong shapes, NaN or infinity, labels that do not fit W or the
+        attributes, and an incomplete or unbalanced attribute table.
+    """
+    file = _find(Path(path))
+    stem = file.with_suffix("")
+    meta = _read_json(stem.with_name(stem.name + ".json"))
+    attributes = Attributes.from_table(stem.with_name(stem.name + ".attributes.csv"), formula=meta.get("formula"))
+    arrays = _read_arrays(file)
+    lr = meta.get("lr")
+    if not (isinstance(lr, (int, float)) and np.isfinite(lr) and lr > 0):
+        raise InputError(f"lr: {lr!r} in {stem.name}.json is no learning rate; time is learning rate x step.")
+    _check(arrays, attributes, file)
+    time = arrays["step"].astype(float) * lr
+    observed = observe(arrays["H"], arrays["W"], arrays["label"], attributes, time, arrays["loss"])
+    stated, kept = attributes.keep(meta.get("labels")), attributes.keep(observed.labels)
+    if stated != kept:
+        raise InputError(f"labels: {stem.name}.json states {stated}, but the recorded labels keep {kept}; mend one of them.")
+    data = observed.data.assign_coords(step=("time", arrays["step"]))
+    if "feature_norm" in arrays:
+        data["feature_norm"] = (("time", "context"), in_formula_order(arrays["feature_norm"], attributes, axis=1).astype(float))
+    if "kernel_init" in arrays:
+        kernel = in_formula_order(in_formula_order(arrays["kernel_init"], attributes), attributes, axis=1)
+        data["kernel_init"] = (("context", "other_context"), kernel.astype(float))
+    return Run(data.assign_attrs(source="recorded run", name=stem.name, meta=json.dumps(meta)))
+
+
+def save_run(
+    path: str | os.PathLike, arrays: Mapping[str, np.ndarray], rows: Mapping[str, Sequence], meta: Mapping[str, Any]
+) -> Path:
+    """Write a run as NAME.npz, NAME.attributes.csv and NAME.json; the npz last, each file whole or not at all.
+
+    Parameters
+    ----------
+    path : NAME or NAME.npz
+    arrays : see the module's text
+    rows : columns of the attribute table, `label` first
+    meta : what NAME.json tells, `formula` and `lr` among it
+
+    Returns
+    -------
+    Path of the .npz
+
+    Raises
+    ------
+    InputError
+        When an array is missing or the folder cannot be made.
+    """
+    missing = [name for name in REQUIRED if name not in arrays]
+    if missing:
+        raise InputError(f"arrays: {missing[0]!r} is missing; a run has {', '.join(REQUIRED)}.")
+    target = Path(path)
+    target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+    stem = target.with_suffix("")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"path: the folder {str(target.parent)!r} cannot be made: {error.strerror}.") from None
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(rows)
+    writer.writerows(zip(*rows.values(), strict=True))
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    write_whole(stem.with_name(stem.name + ".attributes.csv"), table.getvalue().encode())
+    write_whole(stem.with_name(stem.name + ".json"), (json.dumps(dict(meta), indent=1) + "\n").encode())
+    write_whole(target, packed.getvalue())
+    return target
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or as it was before."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".ufmflow-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _find(path: Path) -> Path:
+    candidates = [path] if path.suffix in ENDINGS else [path.with_name(path.name + ending) for ending in ENDINGS]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    raise InputError(f"path: no recorded run at {str(path)!r}; it is NAME.npz, NAME.zarr or NAME.safetensors.")
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"path: cannot read {str(path)!r}: {error.strerror}; a run has it beside its arrays.") from None
+    except ValueError as error:
+        raise InputError(f"path: {str(path)!r} is no JSON ({error}).") from None
+    if not isinstance(meta, dict):
+        raise InputError(f"path: {str(path)!r} holds {type(meta).__name__}, not an object with formula and lr.")
+    return meta
+
+
+def _read_arrays(file: Path) -> dict[str, np.ndarray]:
+    try:
+        if file.suffix == ".npz":
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in (*REQUIRED, *OPTIONAL) if name in archive}
+        if file.suffix == ".zarr":
+            import zarr
+
+            group = zarr.open_group(str(file), mode="r")
+            return {name: np.asarray(group[name]) for name in (*REQUIRED, *OPTIONAL) if name in group}
+        try:
+            from safetensors.numpy import load_file
+        except ImportError:
+            raise InputError(f"path: {file.name} needs safetensors; pip install 'ufmflow[train]'.") from None
+        found = load_file(file)
+        return {name: found[name] for name in (*REQUIRED, *OPTIONAL) if name in found}
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
+        raise InputError(f"path: {str(file)!r} cannot be read as a recorded run ({error}).") from None
+
+
+def _check(arrays: Mapping[str, np.ndarray], attributes: Attributes, file: Path) -> None:
+    missing = [name for name in REQUIRED if name not in arrays]
+    if missing:
+        raise InputError(f"{missing[0]}: {file.name} has no such array; a run has {', '.join(REQUIRED)}.")
+    m = int(np.prod(attributes.shape))
+    T = len(arrays["step"]) if arrays["step"].ndim == 1 else 0
+    shapes = {
+        "step": (T,), "loss": (T,), "label": (m,), "feature_norm": (T, m), "kernel_init": (m, m),
+        "H": (T, m, None), "W": (T, None, None),
+    }
+    for name, array in arrays.items():
+        wanted = shapes[name]
+        fits = array.ndim == len(wanted) and all(w is None or w == n for w, n in zip(wanted, array.shape, strict=True))
+        if T == 0 or not fits or 0 in array.shape:
+            readable = ", ".join("any" if n is None else str(n) for n in wanted)
+            raise InputError(f"{name}: shape {array.shape} in {file.name}; it must be ({readable}).")
+        if array.dtype.kind not in "iuf":
+            raise InputError(f"{name}: type {array.dtype} in {file.name}; it must hold numbers.")
+        if not np.all(np.isfinite(array)):
+            where = np.argwhere(~np.isfinite(array))[0].tolist()
+            raise InputError(f"{name}: NaN or infinity at index {where} in {file.name}; a run holds finite numbers.")
+    if np.any(np.diff(arrays["step"]) <= 0) or arrays["step"][0] < 0:
+        raise InputError(f"step: the steps in {file.name} must be increasing and at least 0.")

@@ -1,0 +1,264 @@
+"""`simulate(model, t)`: the reduced modes, or the whole matrices, from a start to given times."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.integrate import DOP853, LSODA
+
+from ..theory.errors import InputError
+from ..theory.model import UFM
+from . import strata
+from .integrate import Progress, check_tolerances, integrate, output_times
+from .matrices import MatrixFlow, label_of_context, symmetric_start
+from .modes import compile_modes
+from .trajectory import Trajectory, dataset
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A start with independent normal entries of the given standard deviation in W and in the features."""
+
+    scale: float
+
+
+def gaussian(scale: float) -> Gaussian:
+    """A random start for `simulate(..., full=True)`: independent normal entries of standard deviation `scale`.
+
+    Examples
+    --------
+    >>> gaussian(0.01)
+    Gaussian(scale=0.01)
+    """
+    if not (np.isfinite(scale) and scale > 0):
+        raise InputError(f"scale: {scale} is no standard deviation; give a positive number.")
+    return Gaussian(float(scale))
+
+
+def simulate(
+    model: UFM,
+    t: float | Iterable[float],
+    init: Any = 1e-3,
+    full: bool = False,
+    device: str = "cpu",
+    rtol: float = 1e-8,
+    atol: float = 1e-10,
+    seed: int = 0,
+    out: Any = None,
+    progress: Progress | None = None,
+) -> Trajectory:
+    """Integrate the gradient flow of a model.
+
+    Parameters
+    ----------
+    model : UFM with numbers
+    t : increasing output times (T,), or one end time (then 0 and 200 log-spaced times); learning rate x steps
+    init : number, mapping, pair, or `gaussian(scale)`
+        A number x starts every stratum at w = h = x (phi = x for `normalized`); a mapping gives each stratum its own
+        number, or its own pair (w, h).
+        With `full=True` also a pair of arrays W0 (V, d) and H0 (d, m), or `gaussian(scale)`.
+    full : bool
+        False: the exact reduction to singular values on the strata, at a cost that does not depend on V.
+        True: the matrices W (V, d) and H (d, m); the result also has `W` and `H` at each time.
+    device : "cpu"
+    rtol, atol : tolerances on the solution; atol is lowered to rtol times the smallest part of the start, so that
+        tiny starts keep their time of emergence
+    seed : of the random frame or start of `full`
+    out : path, optional
+        Where to save the trajectory as zarr.
+
+    Returns
+    -------
+    Trajectory
+
+    Raises
+    ------
+    InputError
+        For models with symbols, bad times, starts, tolerances or devices.
+    IntegrationError
+        When the tolerances cannot be met; says when.
+
+    Examples
+    --------
+    >>> trajectory = simulate(UFM("color[4] * shape[6]", ridge=1e-3), t=[0, 10, 1e5])
+    >>> trajectory.data["z"].sel(stratum="color").values.round(4).tolist()
+    [0.0, 0.0, 6.8483]
+    """
+    if device != "cpu":
+        raise InputError(f"device: {device!r} is not available; this version integrates on 'cpu'.")
+    if not isinstance(model, UFM):
+        raise InputError(f"model: {type(model).__name__} is no UFM; make one with ufmflow.UFM(attributes, ...).")
+    check_tolerances(rtol, atol)
+    times = output_times(t)
+    run = _full if full else _reduced
+    variables, kept = run(model, times, init, rtol, atol, seed, progress)
+    data = dataset(
+        model.attributes,
+        model.labels,
+        times,
+        *variables,
+        model=json.dumps(model.config()),
+        source="simulate full" if full else "simulate",
+        device=device,
+        seed=seed,
+        rtol=rtol,
+        atol=atol,
+    ).assign(kept)
+    trajectory = Trajectory(data)
+    if out is not None:
+        trajectory.save(out)
+    return trajectory
+
+
+def _reduced(
+    model: UFM, times: np.ndarray, init: Any, rtol: float, atol: float, seed: int, progress: Progress | None
+) -> tuple[tuple[np.ndarray, ...], dict]:
+    modes = compile_modes(model)
+    w, h = _start(model, init)
+    _check_capacity(model, h)
+    start = np.array([*(w[A] for A in modes.flow.w), *(h[A] for A in modes.flow.h)])
+    y = integrate(LSODA, modes.rhs, start, times, rtol, _lowered(atol, rtol, start), modes.jacobian, progress)
+    found = modes.read(y)
+    return (found[0].T, found[1].T, found[2].T, found[3]), {}
+
+
+def _full(
+    model: UFM, times: np.ndarray, init: Any, rtol: float, atol: float, seed: int, progress: Progress | None
+) -> tuple[tuple[np.ndarray, ...], dict]:
+    if model.free_symbols:
+        raise InputError(f"model: {sorted(map(str, model.free_symbols))[0]} has no number; numbers are needed to simulate.")
+    W0, F0 = _full_start(model, init, seed)
+    flow = MatrixFlow.of(model)
+    return read_matrices(flow, integrate_matrices(flow, W0, F0, times, rtol, atol, progress))
+
+
+def integrate_matrices(
+    flow: MatrixFlow,
+    W0: np.ndarray,
+    F0: np.ndarray,
+    times: np.ndarray,
+    rtol: float,
+    atol: float,
+    progress: Progress | None = None,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """W (V, d) and features F (d, m) at each time, by DOP853."""
+    V, d = W0.shape
+    split = V * d
+
+    def unpack(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return y[:split].reshape(V, d), y[split:].reshape(d, -1)
+
+    def rhs(y: np.ndarray) -> np.ndarray:
+        dW, dF = flow.rates(*unpack(y))
+        return np.concatenate([dW.ravel(), dF.ravel()])
+
+    start = np.concatenate([W0.ravel(), F0.ravel()])
+    typical = np.sqrt(np.array([np.mean(W0**2), np.mean(F0**2)]))
+    y = integrate(DOP853, rhs, start, times, rtol, _lowered(atol, rtol, typical), progress=progress)
+    return [unpack(column) for column in y.T]
+
+
+def read_matrices(
+    flow: MatrixFlow, pairs: list[tuple[np.ndarray, np.ndarray]]
+) -> tuple[tuple[np.ndarray, ...], dict]:
+    """(w, h, z, loss) and the arrays `W`, `H` of the data set, from W and features at each time."""
+    W = np.stack([W for W, _ in pairs])
+    H = np.stack([flow.embed(F).T for _, F in pairs])
+    loss = np.array([flow.loss(*pair) for pair in pairs])
+    kept = {"W": (("time", "label", "feature"), W), "H": (("time", "context", "feature"), H)}
+    return (*singular_values(H, W, flow.model.attributes, flow.model.labels), loss), kept
+
+
+def singular_values(
+    H: np.ndarray, W: np.ndarray, attributes: Any, labels: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """w, h, z (T, strata) of arrays H (T, m, d) and W (T, V, d), contexts and labels in the formula's order.
+
+    w_A^2 and h_A^2 are the stratum energies of the Gram matrices; z_A = tr(P_A U^T W H) / m_A with U the normalised
+    incidence of labels and contexts, which is w_A h_A for aligned matrices.
+    """
+    kept = attributes.keep(labels)
+    replication = float(attributes.cardinality / kept.cardinality)
+    by_context = W[:, label_of_context(attributes, kept)] / np.sqrt(replication)
+    on_labels = np.array([A in kept.names for A in attributes.names])
+    w = np.sqrt(strata.energies(by_context, attributes)) * on_labels
+    h = np.sqrt(strata.energies(H, attributes))
+    z = strata.inner_products(by_context, H, attributes) * on_labels
+    return w, h, z
+
+
+def _lowered(atol: float, rtol: float, start: np.ndarray) -> float:
+    sizes = np.abs(start[start != 0])
+    return float(min(atol, rtol * sizes.min())) if sizes.size else atol
+
+
+def _start(model: UFM, init: Any) -> tuple[dict[str, float], dict[str, float]]:
+    """w on the strata of the labels and h (or phi) on those of the contexts."""
+    names = model.attributes.names
+    if isinstance(init, Mapping):
+        unknown = [name for name in init if name not in names]
+        missing = [name for name in names if name not in init and name != "1"]
+        if unknown or missing:
+            what = f"stratum {unknown[0]!r} is unknown" if unknown else f"stratum {missing[0]!r} has no value"
+            raise InputError(f"init: {what}; give one number for each of {', '.join(names)}.")
+        pairs = {name: value if isinstance(value := init.get(name, 0.0), (tuple, list)) else (value, value)
+                 for name in names}
+    elif isinstance(init, (tuple, list, Gaussian)):
+        raise InputError("init: arrays and gaussian(scale) start whole matrices; add full=True, or give a number.")
+    else:
+        pairs = dict.fromkeys(names, (init, init))
+    for name, pair in pairs.items():
+        if len(pair) != 2:
+            raise InputError(f"init[{name}]: {len(pair)} numbers; give one for w = h, or the pair (w, h).")
+    h = {A: _start_value(pair[1], f"init[{A}]") for A, pair in pairs.items()}
+    return {A: _start_value(pairs[A][0], f"init[{A}]") for A in model.targets}, h
+
+
+def _start_value(value: Any, argument: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{argument}: {value!r} is no number; give a finite one, for example 1e-3.") from None
+    if not np.isfinite(number):
+        raise InputError(f"{argument}: {number} is not finite; give a finite number, for example 1e-3.")
+    return number
+
+
+def _check_capacity(model: UFM, h: dict[str, float]) -> None:
+    """A symmetric start needs a direction of its own for every context that moves."""
+    needed = sum(int(s.multiplicity) for s in model.attributes.strata if h[s.name] != 0)
+    if model.width is not None and int(model.width) < needed:
+        raise InputError(
+            f"width: {model.width} is too small for a start on the strata, which needs {needed} directions; "
+            "raise it, start fewer strata, or use full=True with init=gaussian(scale)."
+        )
+
+
+def _full_start(model: UFM, init: Any, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    V, m = int(model.label_count), int(model.contexts)
+    width = m if model.width is None else int(model.width)
+    if isinstance(init, Gaussian):
+        random = np.random.default_rng(seed)
+        return init.scale * random.standard_normal((V, width)), init.scale * random.standard_normal((width, m))
+    if isinstance(init, (tuple, list)):
+        if len(init) != 2:
+            raise InputError(f"init: {len(init)} arrays; give the pair (W0, H0).")
+        W0, H0 = (np.array(part, dtype=float) for part in init)
+        if W0.ndim != 2 or W0.shape[0] != V or (model.width is not None and W0.shape[1] != width):
+            raise InputError(f"init: W0 has shape {W0.shape}; it must be (labels, width) = ({V}, {model.width or 'd'}).")
+        if H0.shape != (W0.shape[1], m):
+            raise InputError(
+                f"init: H0 has shape {H0.shape}; it must be (width, contexts) = ({W0.shape[1]}, {m})"
+                + ("; give its transpose." if H0.shape == (m, W0.shape[1]) else ".")
+            )
+        if not (np.all(np.isfinite(W0)) and np.all(np.isfinite(H0))):
+            raise InputError("init: W0 or H0 holds NaN or infinity; give finite numbers.")
+        return W0, H0
+    w, h = _start(model, init)
+    _check_capacity(model, h)
+    if width < m:
+        raise InputError(f"width: {width} is below the {m} contexts; a symmetric full start needs a direction for each.")
+    W0, H0 = symmetric_start(model, w, h, width, seed)
+    return W0, H0
