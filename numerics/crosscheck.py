@@ -34,6 +34,11 @@ class Comparison:
     share_rmse_max: float
     loss_log_ratio_median: float
 
+    @property
+    def loss_ratio(self) -> float:
+        """The factor by which the loss is missed, in the median."""
+        return float(np.exp(self.loss_log_ratio_median))
+
     def summary(self) -> dict[str, float]:
         """The three numbers that a forecast is judged by."""
         names = ("share_rmse_mean", "share_rmse_max", "loss_log_ratio_median")
@@ -77,6 +82,11 @@ class Check:
         return min(self.baseline_etf, self.baseline_frozen)
 
     @property
+    def loss_factor_tolerance(self) -> float:
+        """The loss tolerance as a factor."""
+        return float(np.exp(self.loss_tolerance))
+
+    @property
     def confirmed(self) -> bool:
         """Whether the designated forecast is within its tolerances and better than the baselines."""
         held = self.forecasts[self.designated]
@@ -92,8 +102,7 @@ class Check:
         return (
             f"{'confirmed' if self.confirmed else 'not confirmed'}: the forecast {self.designated} misses the shares by "
             f"{held.share_rmse_mean:.4f} (tolerance {self.share_tolerance:g}, best baseline {self.best_baseline:.3f}) and "
-            f"the loss by a factor {np.exp(held.loss_log_ratio_median):.3f} "
-            f"(tolerance {np.exp(self.loss_tolerance):.3f})"
+            f"the loss by a factor {held.loss_ratio:.3f} (tolerance {self.loss_factor_tolerance:.3f})"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class MLPBody(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         codes = nn.functional.one_hot(tokens, self.vocabulary).sum(dim=1)
-        return self.net(codes.to(self.net[0].weight.dtype))
+        return self.net(codes.to(next(self.parameters()).dtype))
 
 
 class TransformerBody(nn.Module):

@@ -4,7 +4,8 @@ A *setting* is an attribute structure, the part of it that the label keeps, and 
 has one token for each shown factor; the token names the factor's value together with all that it is nested in (the
 species of one genus are no species of another), and no two factors share a token:
 
-    token(k, j) = offset_k + mixed-radix number of j's values on closure(k),   label(j) = the same on the label's factors
+    token(k, j) = offset_k + mixed-radix number of j's values on closure(k),
+    label(j)    = mixed-radix number of j's values on the label's factors.
 """
 
 import math
@@ -102,7 +103,7 @@ def code(attributes: Attributes, labels: str | None = None, shown: str = "all") 
     shape = attributes.shape
     m = math.prod(shape)
     if m > MAX_CONTEXTS:
-        raise InputError(f"formula: {attributes} has {m} contexts; at most {MAX_CONTEXTS} are trained, so lower a size.")
+        raise InputError(f"formula: {attributes} has {m} contexts; the most is {MAX_CONTEXTS}, so lower a size.")
     if shown not in ("all", "leaves"):
         raise InputError(f"shown: {shown!r} is unknown; use 'all' or 'leaves'.")
     names = [factor.name for factor in attributes.factors]

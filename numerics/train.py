@@ -46,7 +46,7 @@ class Arch(NamedTuple):
 ARCHS = MappingProxyType(
     {
         "mlp": Arch(3, 16, 0.005, 40_000, "MLP, {layers} linear layers, ReLU, width {width}"),
-        "transformer": Arch(2, 4, 0.002, 20_000, "transformer, {layers} layers, decoder-only, perceptron width {width}"),
+        "transformer": Arch(2, 4, 0.002, 20_000, "transformer, {layers} layers, decoder-only, GELU, width {width}"),
     }
 )
 OPTIMIZERS = ("sgd", "momentum", "adamw", "muon")
@@ -136,7 +136,8 @@ def train(
     snapshots = _whole("snapshots", snapshots, 2, 10_000)
     if optimizer == "muon" and not hasattr(torch.optim, "Muon"):
         raise InputError("optimizer: 'muon' needs torch >= 2.9; use sgd, momentum or adamw, or a newer torch.")
-    formula, labels = (task.formula, task.labels if labels is None else labels) if formula is None else (formula, labels)
+    if formula is None:
+        formula, labels = task.formula, task.labels if labels is None else labels
     contexts = code(Attributes(formula), labels, task.shown)
     _make_folder(out)
 

@@ -157,8 +157,8 @@ def _normalized(model: UFM, h: dict[str, sp.Symbol], pull: dict[str, sp.Expr]) -
     through_norm = sum(m[A] * pull[A] * sp.diff(embedding[A], N) for A in h)
     before = [(N, square), *((h[A], embedding[A]) for A in h)]
     rates = {
-        phi[A]: model.feature_kernel[A] / m[A]
-        * (m[A] * pull[A] * sp.diff(embedding[A], phi[A]) + c * sp.diff(square, phi[A]))
+        phi[A]: model.feature_kernel[A]
+        * sp.expand((m[A] * pull[A] * sp.diff(embedding[A], phi[A]) + c * sp.diff(square, phi[A])) / m[A])
         for A in h
     }
-    return before, [(c, through_norm)], rates
+    return before, [(c, sp.factor_terms(through_norm))], rates

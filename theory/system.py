@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
+from sympy.printing.mathml import mathml
 
 from .closed_forms import ClosedForm, mse_closed_form
 from .errors import InputError
@@ -169,6 +170,14 @@ class System:
                 upright = term.replace("__", "{:}").replace("_", r"\_")
                 found[symbol] = rf"{greek.get(letter, sp.latex(sp.Symbol(letter)))}_{{\mathrm{{{upright}}}}}"
         return found
+
+    def mathml(self, equation: sp.Eq) -> str:
+        """One equation as presentation MathML, which browsers render by themselves."""
+        spelled = {
+            symbol: sp.Symbol(symbol.name.replace("__", ":")) for symbol in equation.free_symbols if "__" in symbol.name
+        }
+        body = mathml(equation.xreplace(spelled), printer="presentation")
+        return f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">{body}</math>'
 
     def to_json(self) -> str:
         """The model, strata, equations, named quantities and conserved quantities as JSON text.

@@ -1,0 +1,127 @@
+"""The cross-check as one self-contained HTML page (no network, no scripts), beside its figures and numbers."""
+
+import base64
+import io
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import sympy as sp
+
+from ..theory.errors import InputError
+from ..theory.kernels import symbols_for
+from ..theory.model import UFM
+from ..theory.system import derive
+from .crosscheck import Check
+from .plots import log_spaced
+from .runs import Run, write_whole
+from .strata import matrix_eigenvalues
+from .trajectory import Window
+
+LEVELS = {
+    "modes": "stratum eigenvalues of the kernel alone",
+    "flow": "whole matrices from the network's start, gradient flow",
+    "map": "the same with the optimiser's discrete steps",
+    "flow_deep": "flow, kernel growing by the depth law",
+    "map_deep": "map, kernel growing by the depth law",
+    "given": "the trajectory that was given",
+}
+
+
+def write_report(check: Check, out: str | Path) -> Path:
+    """Write `index.html`, `check.json` and the figures as SVG into a folder; each file whole or not at all.
+
+    Parameters
+    ----------
+    check : Check of `crosscheck`
+    out : folder, made if it does not exist
+
+    Returns
+    -------
+    Path of index.html
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be made or is a file.
+    """
+    folder = Path(out)
+    figures = _figures(check)
+    page = _page(check, figures)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"out: the folder {str(folder)!r} cannot be made: {error.strerror}.") from None
+    for name, svg in figures.items():
+        write_whole(folder / f"{name}.svg", svg)
+    write_whole(folder / "check.json", (json.dumps(check.to_dict(), indent=1) + "\n").encode())
+    write_whole(folder / "index.html", page.encode())
+    return folder / "index.html"
+
+
+def _figures(check: Check) -> dict[str, bytes]:
+    import matplotlib.pyplot as plt
+
+    run, held = check.run, check.trajectories[check.designated]
+    made = {
+        "gram": held.plot.gram(log_spaced(run.time, 5), observed=run),
+        "shares": held.plot.shares(run),
+        "loss": held.plot.loss(run),
+        "singular_values": held.plot.singular_values("z", run),
+    }
+    svg = {}
+    for name, (figure, _) in made.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        plt.close(figure)
+        svg[name] = buffer.getvalue()
+    return svg
+
+
+def _page(check: Check, figures: dict[str, bytes]) -> str:
+    run = check.run
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
+        files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+    )
+    return template.render(
+        check=check,
+        run=run,
+        levels=[(level, LEVELS[level], found) for level, found in check.forecasts.items()],
+        strata=[(s.name, s.multiplicity, check.forecasts[check.designated].residuals[:, i])
+                for i, s in enumerate(run.attributes.strata[1:])],
+        kernel=_kernel_rows(check),
+        **_equations(run),
+        images={name: "data:image/svg+xml;base64," + base64.b64encode(svg).decode() for name, svg in figures.items()},
+        window=[(what, _window(found, run.lr)) for what, found in check.windows.items()],
+        meta=run.meta,
+        versions=json.loads(run.data.attrs["versions"]),
+    )
+
+
+def _equations(run: Run) -> dict[str, list[str]]:
+    """MathML of the normalized model's flow, kernels left as symbols; what vanishes is left out."""
+    kernel = symbols_for(run.attributes, "kappa")
+    system = derive(UFM(run.attributes, labels=run.labels, feature_kernel=kernel, constraint="normalized"))
+    zero = {eq.lhs: eq.rhs for eq in system.definitions if eq.rhs == 0}
+    rates = [eq.xreplace(zero) for pair in system.equations.values() for eq in pair.values()]
+    return {
+        "equations": [system.mathml(eq) for eq in rates if eq.rhs != 0],
+        "definitions": [system.mathml(eq.xreplace(zero)) for eq in system.definitions if eq.lhs not in zero],
+    }
+
+
+def _kernel_rows(check: Check) -> list[tuple[str, sp.Expr, str]]:
+    if "kernel_init" not in check.run.data:
+        return []
+    values = matrix_eigenvalues(check.run.data["kernel_init"].values, check.run.attributes)
+    m = check.run.attributes.multiplicities
+    return [(A, m[A], f"{value:.4g}") for A, value in values.items()]
+
+
+def _window(found: Window | None, lr: float) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    steps = {name: f"{getattr(found, name) / lr:.0f}" for name in ("onset", "peak", "end")}
+    return {"height": f"{found.height:.3f}", **steps}

@@ -1,0 +1,97 @@
+"""Theorems as data, and the checker that decides them.
+
+A theorem says its conclusion in its name, states it in prose with LaTeX, lists its hypotheses and what it covers, and
+proves it by steps of declared kinds (`ufmflow.proofs.steps`).  Its mutations are wrong variants of the statement (a
+sign, a constant, an exponent, a dropped hypothesis) with the steps that would prove them; the checker must *refute*
+each, so that a checker which accepts too much is caught.  A step that cannot be decided fails the theorem.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .steps import Step, Undecided, Verdict
+
+
+@dataclass(frozen=True)
+class Theorem:
+    """A statement with its proof.
+
+    Attributes
+    ----------
+    name : str
+        The conclusion, as an identifier; the module's name.
+    statement : str
+        The statement in prose with LaTeX.
+    hypotheses : tuple of str
+        What the statement assumes.
+    scope : str
+        What the steps cover, stated exactly ("all sizes, K <= 3").
+    claims : tuple of int
+        Numbers of the claims of the theory that it belongs to.
+    proof : tuple of Step
+    mutations : mapping from the name of a wrong variant to its steps
+    rests_on : tuple of str
+        Standard facts that lead from the steps to the statement and are not checked here.
+    uses : tuple of str
+        Other theorems that the proof rests on.
+    references : tuple of str
+    """
+
+    name: str
+    statement: str
+    hypotheses: tuple[str, ...]
+    scope: str
+    claims: tuple[int, ...]
+    proof: tuple[Step, ...]
+    mutations: Mapping[str, tuple[Step, ...]]
+    rests_on: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """An exact instance in which the conclusion of a theorem fails without one of its hypotheses.
+
+    Attributes
+    ----------
+    name : str
+        The failure, as an identifier; the module's name.
+    statement : str
+    theorem : str
+        The theorem whose conclusion fails.
+    without : str
+        The hypothesis that the instance breaks.
+    proof : tuple of Step
+    """
+
+    name: str
+    statement: str
+    theorem: str
+    without: str
+    proof: tuple[Step, ...]
+
+
+def decide(step: Step) -> Verdict:
+    """The verdict of a step; what its procedure cannot decide is `undecided`, never true."""
+    try:
+        return step.decide()
+    except Undecided as reason:
+        return Verdict("undecided", str(reason))
+
+
+def failure(steps: Iterable[Step]) -> str | None:
+    """Why steps prove nothing: the first that does not hold, or that there are none; None when all hold."""
+    steps = tuple(steps)
+    if not steps:
+        return "the proof has no steps"
+    for step in steps:
+        verdict = decide(step)
+        if verdict.status != "holds":
+            return f"{step.kind} {step.says!r} is {verdict.status}: {verdict.reason}"
+    return None
+
+
+def is_rejected(steps: Iterable[Step]) -> bool:
+    """Whether a mutation's steps are refuted: at least one is decided to be false."""
+    return any(decide(step).status == "refuted" for step in steps)

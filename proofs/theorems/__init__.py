@@ -1,0 +1,1 @@
+"""One theorem a file; each module has `theorem()`, and is named after its conclusion."""

@@ -1,0 +1,15 @@
+"""Hypothesis profiles: `ci` draws the same examples on every run; `random` searches anew, and more.
+
+    UFMFLOW_HYPOTHESIS_PROFILE=random pytest tests/theory
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# How fast examples are drawn says more about the machine than about the code.
+UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+
+settings.register_profile("ci", derandomize=True, database=None, max_examples=25, **UNTIMED)
+settings.register_profile("random", max_examples=200, **UNTIMED)
+settings.load_profile(os.environ.get("UFMFLOW_HYPOTHESIS_PROFILE", "ci"))
