@@ -152,6 +152,20 @@ class System:
         by_row = [gradient(self.flow.rates[x]) for x in state]
         return sp.ImmutableMatrix(len(state), len(state), lambda i, j: by_row[i].get(state[j], sp.S(0)))
 
+    def text(self) -> str:
+        """The strata with their multiplicities, the equations, the quantities that they name, and what is conserved."""
+        model = self.model
+        lines = [str(model.attributes) + (f", labels keep {' * '.join(model.labels)}" if model.labels else "")]
+        lines += [f"  {s.name}: dimension {s.multiplicity}" for s in model.attributes.strata]
+        lines += ["equations"]
+        lines += [f"  d/dt {eq.lhs.expr} = {eq.rhs}" for pair in self.equations.values() for eq in pair.values()]
+        lines += ["with", *(f"  {eq.lhs} = {eq.rhs}" for eq in self.definitions)]
+        if self.conserved:
+            lines += ["conserved", *(f"  {name}: {value}" for name, value in self.conserved.items())]
+        lines += ["emergence time from w(0) = w0, h(0) = h0"]
+        lines += [f"  {A}: {emergence_expression(model, A)}" for A in model.attributes.names]
+        return "\n".join(lines)
+
     def latex(self) -> str:
         """The equations and the quantities that they name, as a LaTeX `align*` environment."""
         names = self.symbol_names()

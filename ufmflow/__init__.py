@@ -1,0 +1,67 @@
+"""ufmflow: gradient-flow dynamics of representations before neural collapse, derived, simulated and checked.
+
+The public names below are imported from the layer that holds them when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Attributes": "theory.attributes",
+    "InputError": "theory.errors",
+    "System": "theory.system",
+    "UFM": "theory.model",
+    "cooccurrence_targets": "theory.kernels",
+    "derive": "theory.system",
+    "embedding_kernel": "theory.kernels",
+    "symbols_for": "theory.kernels",
+    "Check": "numerics.crosscheck",
+    "IntegrationError": "numerics.integrate",
+    "Run": "numerics.runs",
+    "Start": "numerics.forecast",
+    "Trajectory": "numerics.trajectory",
+    "analyse": "numerics.measures",
+    "crosscheck": "numerics.crosscheck",
+    "example_run": "numerics.runs",
+    "forecast": "numerics.forecast",
+    "gaussian": "numerics.simulate",
+    "load_run": "numerics.runs",
+    "observe": "numerics.observe",
+    "save_run": "numerics.runs",
+    "simulate": "numerics.simulate",
+    "train": "numerics.train",
+    "write_report": "numerics.report",
+}
+
+__all__ = ["__version__", *_HOME]
+
+if TYPE_CHECKING:
+    from .numerics.crosscheck import Check, crosscheck
+    from .numerics.forecast import Start, forecast
+    from .numerics.integrate import IntegrationError
+    from .numerics.measures import analyse
+    from .numerics.observe import observe
+    from .numerics.report import write_report
+    from .numerics.runs import Run, example_run, load_run, save_run
+    from .numerics.simulate import gaussian, simulate
+    from .numerics.train import train
+    from .numerics.trajectory import Trajectory
+    from .theory.attributes import Attributes
+    from .theory.errors import InputError
+    from .theory.kernels import cooccurrence_targets, embedding_kernel, symbols_for
+    from .theory.model import UFM
+    from .theory.system import System, derive
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ufmflow' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,100 @@
+"""A simulation described in TOML: a [model] table and a [simulate] table, checked key by key.
+
+    [model]
+    attributes = "color[4] * shape[6]"
+    kernel = { color = 1.0, shape = 1.0, residual = 0.1 }    # embedding kernel; or feature_kernel = { stratum = number }
+    ridge = 1e-3
+
+    [simulate]
+    t = 1e5
+    init = 1e-3
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from ..theory.attributes import Attributes
+from ..theory.errors import InputError
+from ..theory.kernels import cooccurrence_targets, embedding_kernel
+from ..theory.model import UFM
+from .simulate import gaussian
+
+MODEL_KEYS = (
+    "attributes", "labels", "loss", "targets", "cooccurrence", "kernel", "feature_kernel", "label_kernel", "ridge",
+    "constraint", "width", "reduction",
+)  # fmt: skip
+SIMULATE_KEYS = ("t", "init", "gaussian", "full", "rtol", "atol", "seed")
+
+
+def read_config(path: str | os.PathLike) -> tuple[UFM, dict[str, Any]]:
+    """The model and the arguments of `simulate` that a TOML file describes.
+
+    Raises
+    ------
+    InputError
+        For files that cannot be read, malformed TOML (with its line), unknown or missing keys, and bad values.
+    """
+    try:
+        with open(path, "rb") as file:
+            config = tomllib.load(file)
+    except OSError as error:
+        raise InputError(f"config: cannot read {os.fspath(path)!r}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"config: {os.fspath(path)!r} is no valid TOML: {error}.") from None
+    tables = {}
+    for name, keys in (("model", MODEL_KEYS), ("simulate", SIMULATE_KEYS)):
+        tables[name] = config.pop(name, None)
+        if not isinstance(tables[name], dict):
+            raise InputError(f"config: {os.fspath(path)!r} has no [{name}] table.")
+        unknown = [key for key in tables[name] if key not in keys]
+        if unknown:
+            raise InputError(f"config: [{name}] has no key {unknown[0]!r}; its keys are {', '.join(keys)}.")
+    if config:
+        raise InputError(f"config: unknown table or key {next(iter(config))!r}; a file has [model] and [simulate].")
+    return model_of(tables["model"]), _simulate_arguments(tables["simulate"])
+
+
+def model_of(table: Mapping[str, Any]) -> UFM:
+    """The model of a [model] table.
+
+    Examples
+    --------
+    >>> model_of({"attributes": "a[2] * b[2]", "kernel": {"a": 1, "residual": 0.5}}).feature_kernel["a"]
+    5/2
+    """
+    arguments = dict(table)
+    if "attributes" not in arguments:
+        raise InputError("config: [model] needs attributes, for example attributes = \"color[4] * shape[6]\".")
+    attributes = Attributes(arguments.pop("attributes"))
+    if "kernel" in arguments:
+        if "feature_kernel" in arguments:
+            raise InputError("config: [model] has both kernel and feature_kernel; give one of them.")
+        weights = _table(arguments.pop("kernel"), "kernel")
+        residual = weights.pop("residual", 0)
+        arguments["feature_kernel"] = embedding_kernel(attributes, weights, residual)
+    if "cooccurrence" in arguments:
+        if "targets" in arguments:
+            raise InputError("config: [model] has both cooccurrence and targets; give one of them.")
+        weights = _table(arguments.pop("cooccurrence"), "cooccurrence")
+        eps = weights.pop("eps", 0)
+        arguments["targets"] = cooccurrence_targets(attributes.keep(arguments.get("labels")), eps, weights)
+    return UFM(attributes, **arguments)
+
+
+def _table(value: Any, key: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"config: {key} is {value!r}; give a table, for example {{ color = 1.0, shape = 1.0 }}.")
+    return dict(value)
+
+
+def _simulate_arguments(table: dict[str, Any]) -> dict[str, Any]:
+    arguments = dict(table)
+    if "t" not in arguments:
+        raise InputError("config: [simulate] needs t, an end time or a list of output times.")
+    if "gaussian" in arguments:
+        if "init" in arguments:
+            raise InputError("config: [simulate] has both init and gaussian; give one of them.")
+        arguments["init"] = gaussian(arguments.pop("gaussian"))
+    return arguments

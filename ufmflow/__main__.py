@@ -1,0 +1,5 @@
+"""`python -m ufmflow`: the command line."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,312 @@
+"""The command line: a thin layer over the public names.
+
+Exit codes: 0 success; 1 a forecast that its run does not confirm, or an integration that fails; 2 bad input.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from .theory.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Derive, simulate and check gradient-flow dynamics of representations before neural collapse.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Formula = Annotated[str, typer.Argument(help="Attribute formula, for example 'color[4] * shape[6]'.")]
+RunPath = Annotated[Path, typer.Argument(help="A recorded run: NAME or NAME.npz beside its .attributes.csv and .json.")]
+
+
+def main() -> NoReturn:
+    """Run the command line; bad input becomes one sentence on stderr and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        typer.echo(f"ufmflow: {error}", err=True)
+        sys.exit(2)
+    except RuntimeError as error:
+        from .numerics.integrate import IntegrationError
+
+        if not isinstance(error, IntegrationError):
+            raise
+        typer.echo(f"ufmflow: {error}", err=True)
+        sys.exit(1)
+    sys.exit(0)
+
+
+@app.command()
+def derive(
+    formula: Formula,
+    labels: Annotated[str | None, typer.Option(help="Part of the formula that the label keeps.")] = None,
+    loss: Annotated[str, typer.Option(help="cross-entropy or mse.")] = "cross-entropy",
+    constraint: Annotated[str, typer.Option(help="free, sphere or normalized.")] = "free",
+    kernel: Annotated[str | None, typer.Option(help="Embedding kernel of the contexts: color=1,residual=0.1.")] = None,
+    ridge: Annotated[str, typer.Option(help="lam for both factors, or lam_W,lam_H.")] = "0",
+    width: Annotated[int | None, typer.Option(help="Width d.")] = None,
+    reduction: Annotated[str, typer.Option(help="mean or sum over contexts.")] = "mean",
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Derive the mode equations of a model and what follows from them.
+
+    Example: ufmflow derive "color[4] * shape[6]" --kernel color=1,shape=1,residual=0.1 --ridge 1e-3
+    """
+    from .numerics.config import model_of
+    from .theory.system import derive as derive_model
+
+    if latex and as_json:
+        raise InputError("--latex, --json: choose one of them.")
+    table: dict[str, Any] = {
+        "attributes": formula, "labels": labels, "loss": loss.replace("-", "_"), "constraint": constraint,
+        "ridge": tuple(ridge.split(",")) if "," in ridge else ridge, "width": width, "reduction": reduction,
+    }  # fmt: skip
+    if kernel is not None:
+        table["kernel"] = _pairs(kernel, "--kernel")
+    system = derive_model(model_of(table))
+    if latex or as_json:
+        typer.echo(system.latex() if latex else system.to_json())
+        return
+    typer.echo(system.text())
+
+
+@app.command()
+def simulate(
+    config: Annotated[Path, typer.Argument(help="TOML file with a [model] and a [simulate] table.")],
+    out: Annotated[Path, typer.Option(help="Where to save the trajectory (zarr).")],
+    device: Annotated[str, typer.Option(help="cpu.")] = "cpu",
+    full: Annotated[bool | None, typer.Option("--full/--reduced", help="Whole matrices, or modes.")] = None,
+    seed: Annotated[int | None, typer.Option(help="In place of the file's seed.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Integrate the model of a TOML file and save the trajectory.
+
+    Example: ufmflow simulate config.toml --out run.zarr
+    """
+    from .numerics.config import read_config
+    from .numerics.simulate import simulate as run
+
+    model, arguments = read_config(config)
+    chosen = {name: value for name, value in (("full", full), ("seed", seed)) if value is not None}
+    with _progress("simulate") as progress:
+        trajectory = run(model, device=device, out=out, progress=progress, **(arguments | chosen))
+    last = trajectory.data.isel(time=-1)
+    summary = {
+        "out": str(out), "t": float(last["time"]), "loss": float(last["loss"]),
+        "semantic_index": float(last["semantic_index"]), "window": _window(trajectory),
+        "z": {A: float(last["z"].sel(stratum=A)) for A in trajectory.attributes.names},
+    }  # fmt: skip
+    _print(summary, as_json, [
+        f"{out}: t = {summary['t']:g}, loss {summary['loss']:.6g}, semantic index {summary['semantic_index']:.3f}",
+        _window_line(summary["window"]),
+    ])  # fmt: skip
+
+
+@app.command()
+def train(
+    setting: Annotated[str, typer.Argument(help="objects, taxonomy or frames.")],
+    out: Annotated[Path, typer.Option(help="Where to record the run: NAME or NAME.npz.")],
+    formula: Annotated[str | None, typer.Option(help="In place of the setting's.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Part of the formula that the label keeps.")] = None,
+    arch: Annotated[str, typer.Option(help="mlp or transformer.")] = "mlp",
+    layers: Annotated[int | None, typer.Option(help="Layers of the body.")] = None,
+    width: Annotated[int, typer.Option(help="Units of a hidden layer.")] = 256,
+    features: Annotated[int, typer.Option(help="Width d of the features.")] = 64,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    optimizer: Annotated[str, typer.Option(help="sgd, momentum, adamw or muon.")] = "sgd",
+    weight_decay: Annotated[float, typer.Option(help="On all parameters.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Fixes the start.")] = 0,
+    snapshots: Annotated[int, typer.Option(help="Log-spaced recordings.")] = 40,
+    as_json: Json = False,
+) -> None:
+    """Train a small network and record it with its kernel at initialisation (extra: train).
+
+    Example: ufmflow train objects --out runs/objects
+    """
+    from .numerics.train import train as run
+
+    with _progress("train") as progress:
+        path = run(
+            setting, out, formula=formula, labels=labels, arch=arch, layers=layers, width=width, features=features,
+            lr=lr, steps=steps, optimizer=optimizer, weight_decay=weight_decay, seed=seed, snapshots=snapshots,
+            progress=progress,
+        )  # fmt: skip
+    meta = json.loads(path.with_suffix(".json").read_text())
+    _print({"out": str(path), **meta}, as_json, [f"{path}: {meta['steps']} steps, final loss {meta['final_loss']:.4g}"])
+
+
+@app.command()
+def forecast(
+    run: RunPath,
+    level: Annotated[str | None, typer.Option(help="modes, flow, map, flow_deep or map_deep; by rule if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to save the trajectory (zarr).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Forecast a run's timeline from its initial kernel alone.
+
+    Example: ufmflow forecast runs/objects
+    """
+    from .numerics.forecast import forecast as run_forecast
+    from .numerics.runs import load_run
+
+    recorded = load_run(run)
+    with _progress("forecast") as progress:
+        trajectory = run_forecast(recorded, level=level, progress=progress)
+    if out is not None:
+        trajectory.save(out)
+    data = trajectory.data
+    names = trajectory.attributes.names[1:]
+    rows = [
+        {"step": int(step), "time": float(time), "loss": float(loss), "semantic_index": float(index),
+         "share_H": dict(zip(names, map(float, share), strict=True))}
+        for step, time, loss, index, share in zip(
+            recorded.data["step"].values, trajectory.time, data["loss"].values, data["semantic_index"].values,
+            trajectory.shares(), strict=True,
+        )
+    ]  # fmt: skip
+    source = data.attrs["source"]
+    summary = {"run": recorded.name, "forecast": source.removeprefix("forecast "), "window": _window(trajectory), "timeline": rows}
+    header = f"{'step':>8} {'time':>10} {'loss':>10} {'index':>7}  " + "  ".join(f"{name:>8}" for name in names)
+    lines = [f"{recorded.name}: {source}, no fitted parameter", header]
+    lines += [
+        f"{row['step']:>8} {row['time']:>10.4g} {row['loss']:>10.4g} {row['semantic_index']:>7.3f}  "
+        + "  ".join(f"{row['share_H'][name]:>{max(8, len(name))}.3f}" for name in names)
+        for row in rows[:: max(1, len(rows) // 20)]
+    ]
+    _print(summary, as_json, [*lines, _window_line(summary["window"], recorded.lr)])
+
+
+@app.command()
+def crosscheck(
+    run: RunPath,
+    out: Annotated[Path | None, typer.Option(help="Folder for the HTML report, figures and JSON.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold every forecast to a recorded run; exit code 1 when the designated one is not confirmed.
+
+    Example: ufmflow crosscheck runs/objects --out report/
+    """
+    from .numerics.crosscheck import crosscheck as check_run
+    from .numerics.report import write_report
+    from .numerics.runs import load_run
+
+    recorded = load_run(run)
+    with _progress("crosscheck") as progress:
+        check = check_run(recorded, progress=progress)
+        page = write_report(check, out) if out is not None else None
+    _print(check.to_dict(), as_json, _check_lines(check, page))
+    if not check.confirmed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gram(
+    file: Annotated[Path, typer.Argument(help=".npy or .npz with one 2-d array or H (and W), one row per context.")],
+    attributes: Annotated[Path, typer.Option(help="CSV with one row per context, one column per attribute, and label.")],
+    formula: Annotated[str | None, typer.Option(help="Structure to read the table by, where it cannot be inferred.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Stratum analysis and neural-collapse measures of any embeddings.
+
+    Example: ufmflow gram embeddings.npz --attributes attributes.csv
+    """
+    from dataclasses import asdict
+
+    from .numerics.embeddings import read_embeddings, read_table
+    from .numerics.measures import analyse
+
+    structure, labels = read_table(attributes, formula)
+    H, W = read_embeddings(file)
+    result = asdict(analyse(H, structure, labels, W))
+    lines = [f"{file}: {structure}", f"{'stratum':>24} {'dimension':>9} {'energy':>12} {'share':>7}"]
+    lines += [
+        f"{row['name']:>24} {row['multiplicity']:>9} {row['energy']:>12.5g} {row['share']:>7.4f}" for row in result["strata"]
+    ]
+    lines += [f"{name:>24} {'unknown' if value is None else format(value, '.4f')}" for name, value in result.items() if name != "strata"]
+    _print({"attributes": str(structure), **result}, as_json, lines)
+
+
+@app.command()
+def reproduce(
+    quick: Annotated[bool, typer.Option("--quick", help="Use the shipped run; no training, no torch.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
+    as_json: Json = False,
+) -> None:
+    """From formula to verdict in one report: derive, forecast, hold to a trained network.
+
+    Example: ufmflow reproduce --quick
+    """
+    from .numerics.reproduce import reproduce as run
+
+    with _progress("reproduce") as progress:
+        page, check = run(out, quick, progress)
+    _print(check.to_dict() | {"report": str(page)}, as_json, _check_lines(check, page))
+    if not check.confirmed:
+        raise typer.Exit(1)
+
+
+def _check_lines(check: Any, page: Path | None) -> list[str]:
+    lines = [f"{check.run.name}: {check.run.attributes}", f"{'forecast':>20} {'share RMSE':>10} {'max':>7} {'|ln loss ratio|':>15}"]
+    for level, found in check.forecasts.items():
+        mark = " (designated)" if level == check.designated else ""
+        lines.append(
+            f"{level:>20} {found.share_rmse_mean:>10.4f} {found.share_rmse_max:>7.4f} {found.loss_log_ratio_median:>15.4f}{mark}"
+        )
+    lines += [f"{'always ETF':>20} {check.baseline_etf:>10.4f}", f"{'frozen at start':>20} {check.baseline_frozen:>10.4f}"]
+    lines += [check.verdict]
+    return lines if page is None else [*lines, f"report: {page.resolve()}"]
+
+
+def _window(trajectory: Any) -> dict[str, float] | None:
+    from dataclasses import asdict
+
+    found = trajectory.window()
+    return None if found is None else asdict(found)
+
+
+def _window_line(window: dict[str, float] | None, lr: float | None = None) -> str:
+    if window is None:
+        return "no semantic window"
+    unit, scale = ("t", 1.0) if lr is None else ("step", 1.0 / lr)
+    times = ", ".join(f"{name} {window[name] * scale:.4g}" for name in ("onset", "peak", "end"))
+    return f"semantic window ({unit}): {times}; height {window['height']:.3f}"
+
+
+def _pairs(text: str, option: str) -> dict[str, str]:
+    pairs = dict(part.partition("=")[::2] for part in text.split(","))
+    for name, value in pairs.items():
+        if not name.strip() or not value.strip():
+            raise InputError(f"{option}: {text!r} is no list of name=number; write for example color=1,residual=0.1.")
+    return {name.strip(): value.strip() for name, value in pairs.items()}
+
+
+def _print(summary: dict[str, Any], as_json: bool, lines: list[str]) -> None:
+    typer.echo(json.dumps(summary, indent=1) if as_json else "\n".join(lines))
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[float, float], None] | None]:
+    """A progress bar on stderr when that is a terminal; None otherwise."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=1.0)
+
+        def update(done: float, total: float) -> None:
+            bar.update(task, completed=done / total if total else 1.0)
+
+        yield update
