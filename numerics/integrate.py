@@ -4,6 +4,7 @@ LSODA (stiff-capable) serves the few coupled modes, DOP853 the whole matrices.  
 """
 
 from collections.abc import Callable, Iterable
+from numbers import Real
 
 import numpy as np
 from scipy.integrate import DOP853, LSODA
@@ -32,7 +33,10 @@ def output_times(t: float | Iterable[float]) -> np.ndarray:
     >>> len(output_times(100.0))
     201
     """
-    times = np.asarray(t, dtype=float)
+    try:
+        times = np.asarray(t, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"t: {t!r} is no number; give an end time, or increasing output times.") from None
     if times.ndim == 0:
         if not (np.isfinite(times) and times > 0):
             raise InputError(f"t: {times} is no end time; give a positive number, or increasing output times.")
@@ -46,6 +50,9 @@ def output_times(t: float | Iterable[float]) -> np.ndarray:
 
 def check_tolerances(rtol: float, atol: float) -> None:
     """Refuse tolerances that no float64 integration can keep."""
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not isinstance(value, Real):
+            raise InputError(f"{name}: {value!r} is no number; give a small positive one, for example 1e-8.")
     if not (SMALLEST_RTOL <= rtol < 1):
         raise InputError(f"rtol: {rtol} is outside [{SMALLEST_RTOL}, 1); round-off allows no less.")
     if not (0 <= atol < np.inf):
@@ -85,13 +92,17 @@ def integrate(
     out[:, :done] = start[:, None]
     if done == times.size:
         return out
+    if not np.all(np.isfinite(rhs(start))):  # SciPy would look for a first step for ever
+        raise IntegrationError(f"integration stopped at t = 0 of {times[-1]:.6g}: the flow is not finite at the start")
     extra = {"jac": lambda t, y: jacobian(y)} if jacobian is not None else {}
     tight = max(rtol * SAFETY[method], SMALLEST_RTOL)
     solver = method(lambda t, y: rhs(y), 0.0, start, times[-1], rtol=tight, atol=atol * SAFETY[method], **extra)
     while solver.status == "running":
         message = solver.step()
-        if solver.status == "failed" or not np.all(np.isfinite(solver.y)):
-            reason = message or "the state is no longer finite"
+        # LSODA does not fail where its steps vanish beside t, but stands still for ever.
+        stalled = solver.t == solver.t_old
+        if solver.status == "failed" or stalled or not np.all(np.isfinite(solver.y)):
+            reason = message or ("its steps vanish there" if stalled else "the state is no longer finite")
             raise IntegrationError(f"integration stopped at t = {solver.t:.6g} of {times[-1]:.6g}: {reason}")
         reached = int(np.searchsorted(times, solver.t, side="right"))
         if reached > done:

@@ -10,6 +10,7 @@ Kernels and structured targets act as averages over axes; no V x V or m x m matr
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -83,8 +84,10 @@ class MatrixFlow:
         soft = set(model.targets.values()) != {1}
         T = strata.apply(one_hot, _floats(model.targets), labels, axis=0) if soft else one_hot
 
+        feature_kernel = _floats(model.feature_kernel)
+
         def structured(X: np.ndarray, F: np.ndarray) -> np.ndarray:
-            return _acted(X, model.feature_kernel, model.attributes, axis=1)
+            return _acted(X, feature_kernel, model.attributes, axis=1)
 
         return cls(model, T, float(model.scale), ridge, kernel or structured)
 
@@ -120,7 +123,11 @@ class MatrixFlow:
         else:
             change = self.kernel(tangent(down, H) * (np.sqrt(F.shape[0]) / np.linalg.norm(F, axis=0)), F)
         grow = -(G @ H.T) - lam_W * W
-        return _acted(grow, self.model.label_kernel, self.model.label_attributes, axis=0), change
+        return _acted(grow, self._label_kernel, self.model.label_attributes, axis=0), change
+
+    @cached_property
+    def _label_kernel(self) -> dict[str, float]:
+        return _floats(self.model.label_kernel)
 
 
 def label_of_context(attributes: Attributes, labels: Attributes) -> np.ndarray:
@@ -145,12 +152,11 @@ def symmetric_start(model: UFM, w: dict[str, float], h: dict[str, float], width:
     return W, H
 
 
-def _acted(X: np.ndarray, kernel: dict, attributes: Attributes, axis: int) -> np.ndarray:
-    values = _floats(kernel)
-    first = next(iter(values.values()))
-    if all(value == first for value in values.values()):
+def _acted(X: np.ndarray, kernel: dict[str, float], attributes: Attributes, axis: int) -> np.ndarray:
+    first = next(iter(kernel.values()))
+    if all(value == first for value in kernel.values()):
         return X if first == 1.0 else first * X
-    return strata.apply(X, values, attributes, axis=axis)
+    return strata.apply(X, kernel, attributes, axis=axis)
 
 
 def _floats(values: dict) -> dict[str, float]:

@@ -128,8 +128,10 @@ def _effective_rank(gram: np.ndarray) -> float:
 def _within_over_between(H: np.ndarray, means: np.ndarray, of_context: np.ndarray) -> float:
     within = H - means[of_context]
     between = means - means.mean(axis=0)
-    S_W, S_B = within.T @ within / len(H), between.T @ between / len(means)
-    return float(np.trace(S_W @ np.linalg.pinv(S_B, hermitian=True)) / len(means))
+    _, s, directions = np.linalg.svd(between, full_matrices=False)
+    # Centred means span at most C - 1 directions; what is found beyond is rounding, and must not be inverted.
+    spanned = (np.arange(len(s)) < len(means) - 1) & (s > s[0] * max(between.shape) * np.finfo(float).eps)
+    return float(((within @ directions[spanned].T / s[spanned]) ** 2).sum() / len(H))
 
 
 def _equiangularity(unit: np.ndarray) -> float:

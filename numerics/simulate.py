@@ -14,7 +14,7 @@ from . import strata
 from .integrate import Progress, check_tolerances, integrate, output_times
 from .matrices import MatrixFlow, label_of_context, symmetric_start
 from .modes import compile_modes
-from .trajectory import Trajectory, dataset
+from .trajectory import Trajectory, dataset, new_path
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ def gaussian(scale: float) -> Gaussian:
     >>> gaussian(0.01)
     Gaussian(scale=0.01)
     """
-    if not (np.isfinite(scale) and scale > 0):
+    number = _start_value(scale, "scale")
+    if number <= 0:
         raise InputError(f"scale: {scale} is no standard deviation; give a positive number.")
-    return Gaussian(float(scale))
+    return Gaussian(number)
 
 
 def simulate(
@@ -91,6 +92,12 @@ def simulate(
     if not isinstance(model, UFM):
         raise InputError(f"model: {type(model).__name__} is no UFM; make one with ufmflow.UFM(attributes, ...).")
     check_tolerances(rtol, atol)
+    if not isinstance(full, (bool, np.bool_)):
+        raise InputError(f"full: {full!r} is neither True nor False.")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed: {seed!r} is no whole number of at least 0.")
+    if out is not None:
+        new_path(out)  # refused now rather than after the integration
     times = output_times(t)
     run = _full if full else _reduced
     variables, kept = run(model, times, init, rtol, atol, seed, progress)
@@ -245,7 +252,10 @@ def _full_start(model: UFM, init: Any, seed: int) -> tuple[np.ndarray, np.ndarra
     if isinstance(init, (tuple, list)):
         if len(init) != 2:
             raise InputError(f"init: {len(init)} arrays; give the pair (W0, H0).")
-        W0, H0 = (np.array(part, dtype=float) for part in init)
+        try:
+            W0, H0 = (np.array(part, dtype=float) for part in init)
+        except (TypeError, ValueError):
+            raise InputError("init: W0 or H0 is no array of numbers; give the pair (W0, H0).") from None
         if W0.ndim != 2 or W0.shape[0] != V or (model.width is not None and W0.shape[1] != width):
             raise InputError(f"init: W0 has shape {W0.shape}; it must be (labels, width) = ({V}, {model.width or 'd'}).")
         if H0.shape != (W0.shape[1], m):

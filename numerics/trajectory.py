@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .plots import Plots
 
 
+VARIABLES = {"time", "stratum", "w", "h", "z", "share_H", "share_W", "loss", "semantic_index"}
+
+
 @dataclass(frozen=True)
 class Window:
     """The semantic window: when the index first reaches half its maximum, is largest, and last has half of it."""
@@ -123,11 +126,7 @@ class Trajectory:
         InputError
             When the path exists or its folder does not.
         """
-        target = os.path.abspath(os.fspath(path))
-        if os.path.exists(target):
-            raise InputError(f"path: {os.fspath(path)!r} exists; remove it, or name another.")
-        if not os.path.isdir(os.path.dirname(target)):
-            raise InputError(f"path: the folder {os.path.dirname(target)!r} does not exist; make it first.")
+        target = new_path(path)
         temporary = tempfile.mkdtemp(prefix=".ufmflow-", dir=os.path.dirname(target))
         try:
             # Format 2: the third has no stable type for the strata's names yet.
@@ -151,9 +150,22 @@ class Trajectory:
             data = xr.open_zarr(path).load()
         except Exception as error:  # zarr, codecs and xarray each raise their own kinds for a damaged store
             raise InputError(f"path: {os.fspath(path)!r} cannot be read as a zarr store ({error}).") from None
-        if data.attrs.get("kind") != cls.kind or "h" not in data:
+        if data.attrs.get("kind") != cls.kind or not VARIABLES <= set(data.variables) or "formula" not in data.attrs:
             raise InputError(f"path: {os.fspath(path)!r} is no ufmflow {cls.kind}.")
-        return cls(data)
+        made = cls(data)
+        if made.attributes.names != tuple(data["stratum"].values):
+            raise InputError(f"path: the strata in {os.fspath(path)!r} are not those of its formula {made.attributes}.")
+        return made
+
+
+def new_path(path: str | os.PathLike) -> str:
+    """The absolute path, refused when it exists or its folder does not."""
+    target = os.path.abspath(os.fspath(path))
+    if os.path.exists(target):
+        raise InputError(f"path: {os.fspath(path)!r} exists; remove it, or name another.")
+    if not os.path.isdir(os.path.dirname(target)):
+        raise InputError(f"path: the folder {os.path.dirname(target)!r} does not exist; make it first.")
+    return target
 
 
 def in_formula_order(rows: np.ndarray, attributes: Attributes, axis: int = 0) -> np.ndarray:

@@ -7,7 +7,10 @@ each, so that a checker which accepts too much is caught.  A step that cannot be
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import sympy as sp
 
 from .steps import Step, Undecided, Verdict
 
@@ -60,24 +63,50 @@ class Counterexample:
     statement : str
     theorem : str
         The theorem whose conclusion fails.
-    without : str
-        The hypothesis that the instance breaks.
     proof : tuple of Step
+    without : str
+        The hypothesis of the theorem that the instance breaks; empty when it refutes a stronger statement.
+    against : str
+        The stronger statement that it refutes; empty when it breaks a hypothesis.
     """
 
     name: str
     statement: str
     theorem: str
-    without: str
     proof: tuple[Step, ...]
+    without: str = ""
+    against: str = ""
 
 
 def decide(step: Step) -> Verdict:
-    """The verdict of a step; what its procedure cannot decide is `undecided`, never true."""
+    """The verdict of a step; what its procedure cannot decide is `undecided`, never true.
+
+    Floats are refused before anything is computed: they may cancel, and what is left would look exact.
+    """
+    if (found := next(iter(_floats(step)), None)) is not None:
+        return Verdict("undecided", f"{found} is a float, not an exact number")
     try:
         return step.decide()
     except Undecided as reason:
         return Verdict("undecided", str(reason))
+
+
+def _floats(value: Any) -> Iterable[Any]:
+    """The floats within a step's data."""
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _floats(key)
+            yield from _floats(entry)
+    elif isinstance(value, (tuple, list, frozenset)):
+        for entry in value:
+            yield from _floats(entry)
+    elif isinstance(value, (sp.Basic, sp.MatrixBase)):
+        yield from value.atoms(sp.Float)
+    elif is_dataclass(value):
+        for entry in fields(value):
+            yield from _floats(getattr(value, entry.name))
 
 
 def failure(steps: Iterable[Step]) -> str | None:

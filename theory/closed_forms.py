@@ -23,6 +23,7 @@ from typing import Any
 import sympy as sp
 
 from .errors import InputError
+from .exact import rounded_constants
 from .flow import TIME
 from .model import UFM
 
@@ -76,7 +77,8 @@ class ClosedForm:
         w0, h0 = sp.symbols("w0 h0", positive=True)
         kW, kH = self.kernels
         start = {Z0: w0 * h0, X0: w0 / sp.sqrt(kW), Y0: h0 / sp.sqrt(kH)}
-        return sp.lambdify([TIME, w0, h0], self.expression.subs(start, simultaneous=True), "numpy", cse=True)
+        expression = self.expression.subs(start, simultaneous=True)
+        return sp.lambdify([TIME, w0, h0], rounded_constants(expression), "numpy", cse=True)
 
 
 def mse_closed_form(model: UFM, stratum: str) -> ClosedForm:
@@ -85,8 +87,8 @@ def mse_closed_form(model: UFM, stratum: str) -> ClosedForm:
     Raises
     ------
     InputError
-        Where no closed form is known: another loss or constraint, a kernel that vanishes, or a ridge with
-        kW lam_W != kH lam_H.
+        Where no closed form is known: another loss or constraint, a kernel that vanishes, a ridge with
+        kW lam_W != kH lam_H, or without ridge a target that is not positive.
     """
     if model.loss != "mse" or model.constraint != "free":
         raise InputError(
@@ -101,8 +103,10 @@ def mse_closed_form(model: UFM, stratum: str) -> ClosedForm:
     lam_W, lam_H = model.ridge
     base = ("loss 1/2 |Z - T|^2", "no constraint on H", "positive start")
     if lam_W == 0 and lam_H == 0:
+        if tau.is_nonpositive:
+            raise InputError(f"closed_form: the target of {stratum!r} is {tau}; the closed form needs a positive one.")
         expression, rate = _unbalanced(k, s, tau)
-        return ClosedForm(stratum, expression, rate, (*base, "no ridge"), (kW, kH))
+        return ClosedForm(stratum, expression, rate, (*base, "no ridge", "positive target"), (kW, kH))
     mu = kW * lam_W
     if sp.expand(mu - kH * lam_H) != 0:
         raise InputError(
@@ -120,7 +124,7 @@ def logistic(s: sp.Expr, plateau: sp.Expr) -> sp.Expr:
     Examples
     --------
     >>> logistic(sp.Symbol("s"), sp.Integer(1))
-    1/(1 + (-1 + 1/z0)*exp(-2*s*t))
+    1/((-1 + 1/z0)*exp(-2*s*t) + 1)
     """
     if plateau == 0:
         return Z0 / (1 + 2 * s * Z0 * TIME)

@@ -50,6 +50,23 @@ def nonnegative(value: Any, argument: str) -> sp.Expr:
     return number
 
 
+def rounded_constants(expression: sp.Expr) -> sp.Expr:
+    """The expression with its irrational constants as 30-digit floats, before code is generated from it.
+
+    NumPy knows no root or logarithm of an integer beyond 64 bits, and differences of constants keep digits to spare.
+
+    Examples
+    --------
+    >>> rounded_constants(sp.Symbol("x") ** 2 * sp.sqrt(10**40 + 1) / 3)
+    33333333333333333333.3333333333*x**2
+    """
+
+    def irrational(part: sp.Expr) -> bool:
+        return part.is_number and (part.is_Pow or part.is_Function)
+
+    return expression.replace(irrational, lambda part: part.evalf(30))
+
+
 def per_name(values: Any, names: tuple[str, ...], argument: str, mean: Any) -> dict[str, sp.Expr]:
     """One exact number for each stratum from a mapping, or the same from one number; the mean may be left out."""
     if not isinstance(values, Mapping):

@@ -11,13 +11,12 @@ No ridge, cross-entropy, free, balanced: the direction of z as t -> infinity sol
 from dataclasses import dataclass
 
 import sympy as sp
-from sympy.solvers.simplex import lpmin
 
 from .attributes import Attributes
 from .errors import InputError
 from .flow import WIDTH
-from .kernels import stratum_symbol
 from .model import UFM
+from .programme import minimise
 
 Point = tuple[sp.Expr, sp.Expr, sp.Expr]
 
@@ -49,6 +48,9 @@ def limit(model: UFM) -> dict[str, Point]:
     lam_W, lam_H = model.ridge
     if lam_W == 0 and lam_H == 0:
         return _unregularised_limit(model)
+    frozen = [A for A in model.attributes.names if _vanishes(model, A)]
+    if frozen:
+        raise InputError(f"limit: stratum {frozen[0]!r} keeps part of its start, since its kernel vanishes.")
     if lam_W == 0 or lam_H == 0:
         raise InputError(f"limit: ridge {model.ridge} acts on one factor alone; give both a ridge, or none.")
     shrink = sp.sqrt(lam_W * lam_H) / model.scale
@@ -58,6 +60,10 @@ def limit(model: UFM) -> dict[str, Point]:
         A: (sp.sqrt(z[A]) * root, sp.sqrt(z[A]) / root, z[A]) if A in z else (sp.S(0), sp.S(0), sp.S(0))
         for A in model.attributes.names
     }
+
+
+def _vanishes(model: UFM, stratum: str) -> bool:
+    return model.feature_kernel[stratum] == 0 or model.label_kernel.get(stratum, sp.S(1)) == 0
 
 
 def _ridge_mse(model: UFM, shrink: sp.Expr) -> dict[str, sp.Expr]:
@@ -89,9 +95,11 @@ def _unregularised_limit(model: UFM) -> dict[str, Point]:
         raise InputError("limit: without ridge cross-entropy drives z to infinity; persistence() has its direction.")
     found = {}
     for A in model.attributes.names:
-        kW, kH, tau = model.label_kernel.get(A, sp.S(0)), model.feature_kernel[A], model.tau[A]
-        if A not in model.targets or kW == 0 or kH == 0:
+        if A not in model.targets or _vanishes(model, A):
             raise InputError(f"limit: stratum {A!r} keeps its start (dropped by the label, or its kernel vanishes).")
+        kW, kH, tau = model.label_kernel[A], model.feature_kernel[A], model.tau[A]
+        if tau.is_negative:
+            tau = sp.S(0)  # a balanced positive start cannot pass 0
         found[A] = (sp.sqrt(tau) * sp.root(kW / kH, 4), sp.sqrt(tau) * sp.root(kH / kW, 4), tau)
     return found
 
@@ -103,6 +111,9 @@ def _held_norm_limit(model: UFM) -> dict[str, Point]:
             f"limit: constraint {model.constraint} has a known limit for cross-entropy with one-hot targets and no "
             "ridge on W; simulate to a long time instead."
         )
+    frozen = [A for A in model.targets if A != "1" and _vanishes(model, A)]
+    if frozen:
+        raise InputError(f"limit: stratum {frozen[0]!r} cannot grow, since its kernel vanishes; simulate instead.")
     if model.constraint == "normalized":
         square = model.width if model.width is not None else WIDTH
     else:
@@ -134,14 +145,11 @@ def persistence(model: UFM) -> Persistence:
         if speed == 0:
             continue  # a stratum whose kernel vanishes does not grow
         cost[stratum.name] = stratum.multiplicity / sp.nsimplify(sp.sqrt(speed), rational=True)
-    z = {A: stratum_symbol("z", A) for A in cost}
-    margins = {T: sum(weight * z[A] for A, weight in _margin_weights(labels, T).items() if A in z)
-               for T in labels.names[:-1]}
-    if any(margin == 0 for margin in margins.values()):
+    weights = [_margin_weights(labels, T) for T in labels.names[:-1]]
+    solution = minimise(list(cost.values()), [[row[A] for A in cost] for row in weights], [sp.S(1)] * len(weights))
+    if solution is None:
         raise InputError("persistence: a kernel that vanishes keeps some labels together for ever; no margin exists.")
-    constraints = [margin >= 1 for margin in margins.values()] + [z[A] >= 0 for A in z]
-    _, solution = lpmin(sum(cost[A] * z[A] for A in z), constraints)
-    direction = {A: solution[z[A]] if A in z else sp.S(0) for A in labels.names[1:]}
+    direction = dict.fromkeys(labels.names[1:], sp.S(0)) | dict(zip(cost, solution, strict=True))
     return Persistence(direction, _phase(model, direction))
 
 

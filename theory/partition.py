@@ -15,7 +15,7 @@ class LogPartition(sp.Function):
     >>> sp.diff(LogPartition(M, v), M)
     -v*exp(-M - LogPartition(M, v))
     >>> LogPartition(M, v).rewrite(sp.log)
-    log(1 + v*exp(-M))
+    log(v*exp(-M) + 1)
     """
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
+from numpy import errstate, isnan
 from sympy.printing.mathml import mathml
 
 from .closed_forms import ClosedForm, mse_closed_form
 from .errors import InputError
+from .exact import rounded_constants
 from .flow import TIME, ModeFlow, derive_flow
 from .limits import Persistence, limit, persistence
 from .model import UFM
@@ -72,10 +74,18 @@ class System:
         if not value.free_symbols <= set(self.flow.state) | self.model.free_symbols:
             return False
         change = sum(sp.diff(value, x) * self.flow.rates[x] for x in self.flow.state if value.has(x))
+        steps = [change]
         for symbol, definition in reversed(self.flow.definitions):
-            if symbol not in self.flow.g.values():
+            if symbol not in self.flow.g.values() and change.has(symbol):
                 change = change.xreplace({symbol: definition})
-        return sp.cancel(change) == 0
+                steps.append(change)
+        # One point refutes, and spares the expansion of what does not vanish; the identity proves, and may hold before
+        # every quantity is written out.
+        symbols = sorted(change.free_symbols, key=str)
+        somewhere = change.xreplace({x: sp.Rational(sp.prime(i + 3), sp.prime(i + 1)) for i, x in enumerate(symbols)})
+        if abs(sp.N(somewhere, 30)) > sp.Float("1e-20"):
+            return False
+        return any(sp.cancel(step) == 0 for step in steps)
 
     def closed_form(self, stratum: str) -> ClosedForm:
         """z_A(t) in closed form; `closed_form(A)(t, init=1e-3)` evaluates it on an array of times.
@@ -108,7 +118,12 @@ class System:
         missing = expression.free_symbols - {W0, H0}
         if missing:
             raise InputError(f"emergence_time: {sorted(map(str, missing))[0]} has no number; give the model numbers.")
-        return sp.lambdify([W0, H0], expression + 0 * W0, "numpy")(w0, h0)
+        with errstate(invalid="ignore", divide="ignore"):
+            time = sp.lambdify([W0, H0], rounded_constants(expression), "numpy")(w0, h0)
+            time = time + 0.0 * w0 * h0  # oo, a constant, for each of the starts
+        if isnan(time).any():
+            raise InputError(f"init: {init} lies beyond where {stratum!r} ends, so it has no half-way; start lower.")
+        return time
 
     def limit(self) -> dict[str, tuple[sp.Expr, sp.Expr, sp.Expr]]:
         """(w, h, z) of each stratum as t -> infinity; see `ufmflow.theory.limits`.
@@ -196,7 +211,8 @@ class System:
     def to_json(self) -> str:
         """The model, strata, equations, named quantities and conserved quantities as JSON text.
 
-        Expressions are in SymPy's notation (`sympy.sympify` reads them); `a:b` is written `a__b` in symbols.
+        Expressions are in SymPy's notation, and `a:b` is written `a__b` in symbols.  `symbols` names them all, since
+        SymPy has meanings of its own for some: `sympify(text, {name: Symbol(name) for name in symbols})` reads one.
         """
         strata = [{"name": s.name, "multiplicity": str(s.multiplicity)} for s in self.model.attributes.strata]
         return json.dumps(
@@ -206,6 +222,7 @@ class System:
                 "equations": {
                     A: {letter: str(eq.rhs) for letter, eq in pair.items()} for A, pair in self.equations.items()
                 },
+                "symbols": sorted(symbol.name for symbol in self._internal_symbols | self.model.free_symbols),
                 "state": [str(symbol) for symbol in self.flow.state],
                 "definitions": [[str(eq.lhs), str(eq.rhs)] for eq in self.definitions],
                 "loss": str(self.flow.loss),
@@ -214,6 +231,15 @@ class System:
             },
             indent=1,
         )
+
+    @property
+    def _internal_symbols(self) -> set[sp.Symbol]:
+        """The symbols that the derivation brings in, beside the model's own."""
+        defined = {symbol for symbol, _ in self.flow.definitions}
+        expressions = [value for _, value in self.flow.definitions] + list(self.flow.rates.values())
+        used = set().union(*(expression.free_symbols for expression in expressions))
+        own = defined | set(self.flow.state) | {TIME, W0, H0}
+        return own | (used - self.model.free_symbols)
 
     def _check(self, stratum: str, allowed: Any, method: str) -> None:
         if stratum not in allowed:
@@ -232,6 +258,11 @@ def derive(model: UFM) -> System:
     -------
     System
 
+    Raises
+    ------
+    InputError
+        For what is no UFM, and for symbols of the model that the equations use for quantities of their own.
+
     Examples
     --------
     >>> from ufmflow.theory.model import UFM
@@ -240,4 +271,9 @@ def derive(model: UFM) -> System:
     """
     if not isinstance(model, UFM):
         raise InputError(f"model: {type(model).__name__} is no UFM; make one with ufmflow.UFM(attributes, ...).")
-    return System(model, derive_flow(model))
+    system = System(model, derive_flow(model))
+    taken = {symbol.name for symbol in system._internal_symbols}
+    clash = sorted(symbol.name for symbol in model.free_symbols if symbol.name in taken)
+    if clash:
+        raise InputError(f"model: its symbol {clash[0]} also names a quantity of the equations; give it another name.")
+    return system

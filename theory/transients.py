@@ -24,12 +24,12 @@ def emergence_expression(model: UFM, stratum: str) -> sp.Expr:
     - otherwise the time at which growth linearised about the start (with its growing direction alone) reaches tau:
       exponential when H is free, linear in time when the norm of H is held (`normalized`: all modes start equal).
 
-    Negative when the start lies beyond.
+    Negative when the start lies beyond; no number when it lies beyond the plateau, too, which z then never crosses.
     """
     tau = model.tau[stratum]
     kW, kH = model.label_kernel.get(stratum, sp.S(0)), model.feature_kernel[stratum]
-    if tau == 0 or kW == 0 or (stratum == "1" and model.loss == "cross_entropy"):
-        return sp.oo  # nothing pulls on the stratum
+    if tau.is_nonpositive or kW == 0 or (stratum == "1" and model.loss == "cross_entropy"):
+        return sp.oo  # nothing pulls z up on the stratum
     if model.constraint != "free":
         h = H0 if model.constraint == "sphere" else sp.sqrt(WIDTH if model.width is None else model.width)
         return (tau - W0 * h) / (kW * tau * model.scale * h**2)

@@ -4,12 +4,28 @@ from .cases import Cases
 from .enclosure import Enclosure
 from .identity import DifferentialIdentity, Identity
 from .induction import Induction
-from .matrix_identity import MatrixIdentity, derivative
+from .matrix_identity import MatrixIdentity, Rule, derivative
 from .positivity import NONNEGATIVE, POSITIVE, SIZE, Interval, Positive, SumOfSquares
 from .programme import LinearProgramme
 from .verdict import Step, Undecided, Verdict
 
 __all__ = [
-    "NONNEGATIVE", "POSITIVE", "SIZE", "Cases", "DifferentialIdentity", "Enclosure", "Identity", "Induction", "Interval",
-    "LinearProgramme", "MatrixIdentity", "Positive", "Step", "SumOfSquares", "Undecided", "Verdict", "derivative",
+    "NONNEGATIVE",
+    "POSITIVE",
+    "SIZE",
+    "Cases",
+    "DifferentialIdentity",
+    "Enclosure",
+    "Identity",
+    "Induction",
+    "Interval",
+    "LinearProgramme",
+    "MatrixIdentity",
+    "Positive",
+    "Rule",
+    "Step",
+    "SumOfSquares",
+    "Undecided",
+    "Verdict",
+    "derivative",
 ]

@@ -8,7 +8,14 @@ import sympy as sp
 
 from .verdict import Undecided, Verdict, holds, refuted
 
-COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+COMPARE = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Cases:
 
 def _is_exact(value: Any) -> bool:
     """Whether equality of values is equality of what they stand for: rationals and finite containers of them."""
-    if isinstance(value, (bool, int, str)):
+    if isinstance(value, (bool, int, str, type(sp.true), type(sp.false))):
         return True
     if isinstance(value, (tuple, list, frozenset)):
         return all(_is_exact(part) for part in value)

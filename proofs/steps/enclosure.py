@@ -1,5 +1,6 @@
 """Steps that bound an expression on a box rigorously, by interval arithmetic with outward rounding and bisection."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -38,9 +39,10 @@ class Enclosure:
     def decide(self) -> Verdict:
         context = MPIntervalContext()
         context.prec = BITS
-        waiting, seen = [dict(self.box)], 0
+        # Widest boxes first, so that a box that violates the bound is met before the border is refined without end.
+        waiting, seen = deque([dict(self.box)]), 0
         while waiting:
-            box, seen = waiting.pop(), seen + 1
+            box, seen = waiting.popleft(), seen + 1
             value = _evaluate(self.expression, {x: _interval(context, *ends) for x, ends in box.items()}, context)
             above, below = self._clears(value, context)
             if above and below:

@@ -101,9 +101,7 @@ class DifferentialIdentity:
 def _point(expression: sp.Expr) -> dict[sp.Expr, sp.Expr]:
     """A rational point that respects the symbols' assumptions (whole where they are integers, positive all)."""
     names = sorted(expression.free_symbols, key=str)
-    return {
-        s: sp.Integer(i + 2) if s.is_integer else sp.Rational(2 * i + 3, 3 * i + 7) for i, s in enumerate(names)
-    }
+    return {s: sp.Integer(i + 2) if s.is_integer else sp.Rational(2 * i + 3, 3 * i + 7) for i, s in enumerate(names)}
 
 
 def _value(expression: sp.Expr, point: Mapping[sp.Expr, sp.Expr]) -> sp.Expr | None:

@@ -63,10 +63,10 @@ def words(expression: sp.Expr, rules: tuple[Rule, ...] = ()) -> dict[Word, sp.Ex
     while waiting:
         coefficient, word = waiting.pop()
         for pattern, replacement in rules:
-            at = next((i for i in range(len(word)) if word[i:i + len(pattern)] == pattern), None)
+            at = next((i for i in range(len(word)) if word[i : i + len(pattern)] == pattern), None)
             if at is not None:
                 rewritings += 1
-                before, after = sp.Mul(*word[:at]), sp.Mul(*word[at + len(pattern):])
+                before, after = sp.Mul(*word[:at]), sp.Mul(*word[at + len(pattern) :])
                 replaced = sp.expand(coefficient * before * replacement * after)
                 waiting += [_word(term) for term in sp.Add.make_args(replaced)]
                 break
@@ -98,7 +98,7 @@ def derivative(expression: sp.Expr, rates: Mapping[sp.Symbol, sp.Expr]) -> sp.Ex
                 change = -letter * rates.get(letter.base, sp.S(0)) * letter
             else:
                 raise Undecided(f"the derivative of {letter} is not known")
-            total += coefficient * sp.Mul(*word[:i]) * change * sp.Mul(*word[i + 1:])
+            total += coefficient * sp.Mul(*word[:i]) * change * sp.Mul(*word[i + 1 :])
     return total
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
-from sympy.polys.fields import field
 from sympy.polys.groebnertools import groebner
 from sympy.polys.orderings import lex
 
 from ...theory.partition import LogPartition
+from .quotient import quotient
 from .verdict import Undecided
 
 KEPT_WHOLE = (sp.Ei, sp.LambertW, AppliedUndef)  # functions whose values are generators
@@ -45,9 +45,9 @@ def remainder(expression: sp.Expr, relations: Iterable[sp.Expr] = ()) -> sp.Expr
     >>> remainder(x**2 - x)
     x**2 - x
     """
-    relations = [sp.sympify(relation) for relation in relations]
+    expression, *relations = (_without_partitions(sp.sympify(x)) for x in (expression, *relations))
     generators = _Generators([expression, *relations])
-    rational = generators.rewrite(sp.sympify(expression))
+    rational = generators.rewrite(expression)
     extra = [generators.rewrite(relation) for relation in relations]
     defining = [*generators.relations, *extra]
     named = sorted(generators.symbols, key=lambda s: -generators.symbols[s])
@@ -55,23 +55,15 @@ def remainder(expression: sp.Expr, relations: Iterable[sp.Expr] = ()) -> sp.Expr
     symbols = [*named, *sorted(free, key=str)]
     if not symbols:
         return sp.together(rational)
-    space = field(symbols, sp.QQ, lex)[0]
-    element = _element(space, rational)
-    basis = [_element(space, relation).numer for relation in defining]
-    basis = groebner([p for p in basis if p], space.ring) if basis else []
-    if basis and not element.denom.rem(basis):
+    ring = sp.ring(symbols, sp.QQ, lex)[0]
+    whole = quotient(ring, rational)
+    basis = [polynomial for relation in defining if (polynomial := quotient(ring, relation).numerator)]
+    if not basis:
+        return generators.restore(whole.numerator.as_expr())
+    basis = groebner(basis, ring)
+    if any(not factor.rem(basis) for factor, _ in whole.denominator):
         raise Undecided("a denominator vanishes by the relations")
-    numerator = element.numer.rem(basis) if basis else element.numer
-    return generators.restore(numerator.as_expr())
-
-
-def _element(space: Any, expression: sp.Expr) -> Any:
-    try:
-        return space.from_expr(expression)
-    except ZeroDivisionError:
-        raise Undecided(f"a denominator of {expression} vanishes identically") from None
-    except ValueError as error:
-        raise Undecided(f"{expression} is no rational function over QQ ({error})") from None
+    return generators.restore(whole.numerator.rem(basis).as_expr())
 
 
 class _Generators:
@@ -89,9 +81,7 @@ class _Generators:
     def _survey(self, expression: sp.Expr) -> None:
         """The common denominators of exponents: exp(x/2) and exp(x/3) both are powers of exp(x/6)."""
         for node in sp.preorder_traversal(expression):
-            if isinstance(node, LogPartition):
-                self._survey(node.rewrite(sp.log))
-            elif isinstance(node, sp.exp):
+            if isinstance(node, sp.exp):
                 for coefficient, monomial in _terms(node.args[0]):
                     self._note(("exp", monomial), coefficient.q)
             elif isinstance(node, sp.Pow) and node.exp.is_Rational and not node.exp.is_Integer:
@@ -125,8 +115,6 @@ class _Generators:
             return x
         if x.is_Add or x.is_Mul:
             return x.func(*(self.rewrite(part) for part in x.args))
-        if isinstance(x, LogPartition):
-            return self.rewrite(x.rewrite(sp.log))
         if x is sp.S.Exp1:
             return self._exponential(sp.S(1))
         if isinstance(x, sp.exp):
@@ -143,20 +131,20 @@ class _Generators:
         product = sp.S(1)
         for coefficient, monomial in _terms(argument):
             whole = self._denominators.setdefault(("exp", monomial), 1)
-            product *= self._name(("exp", monomial), sp.exp(monomial / whole)) ** int(coefficient * whole)
+            product *= self._name(("exp", monomial), sp.exp(monomial / whole)) ** _integer(coefficient * whole)
         return product
 
     def _power(self, base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
         if exponent.is_Integer:
             return self.rewrite(base) ** exponent
         if exponent.is_Rational:
-            whole = self._denominators[("root", base)]
+            whole = self._denominators.get(("root", base), exponent.q)
             inside = self.rewrite(base)
             known = ("root", base) in self._known
             root = self._name(("root", base), base ** sp.Rational(1, whole))
             if not known:
                 self.relations.append(root**whole - inside)
-            return root ** int(exponent * whole)
+            return root ** _integer(exponent * whole)
         if not base.is_positive:
             raise Undecided(f"the power {base}**({exponent}) needs a positive base")
         product = sp.S(1)
@@ -164,9 +152,9 @@ class _Generators:
             if monomial == 1:
                 product *= self._power(base, coefficient) if coefficient.is_Integer else self._refuse(base, exponent)
             else:
-                whole = self._denominators[("power", base, monomial)]
+                whole = self._denominators.get(("power", base, monomial), 1)
                 key = ("power", base, monomial)
-                product *= self._name(key, base ** (monomial / whole)) ** int(coefficient * whole)
+                product *= self._name(key, base ** (monomial / whole)) ** _integer(coefficient * whole)
         return product
 
     def _refuse(self, base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
@@ -181,6 +169,17 @@ class _Generators:
         if pulled != argument and sp.expand_log(sp.log(pulled)) != x:
             return self.rewrite(sp.expand_log(sp.log(pulled)))
         return self._name(("log", argument), x)
+
+
+def _without_partitions(expression: sp.Expr) -> sp.Expr:
+    """Log-partitions written as logarithms, so that their exponentials become sums."""
+    return expression.replace(LogPartition, lambda *args: LogPartition(*args).rewrite(sp.log))
+
+
+def _integer(power: sp.Rational) -> int:
+    if not power.is_Integer:
+        raise Undecided(f"a power {power} of a generator, which was named for another denominator")
+    return int(power)
 
 
 def _terms(argument: sp.Expr) -> list[tuple[sp.Rational, sp.Expr]]:

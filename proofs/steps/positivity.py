@@ -6,15 +6,21 @@ function is not.  Where coefficients differ in sign the step looks for a point w
 without one; an explicit sum of squares (`SumOfSquares`) can then show more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
+from random import Random
 from typing import ClassVar
 
 import sympy as sp
+from sympy.polys.rings import PolyElement
 
 from .normal_form import remainder
+from .quotient import quotient
 from .verdict import Undecided, Verdict, holds, refuted
+
+MAX_SAMPLES = 300  # points tried for a wrong sign
 
 
 @dataclass(frozen=True)
@@ -55,22 +61,30 @@ class Positive:
     kind: ClassVar[str] = "positivity"
 
     def decide(self) -> Verdict:
-        numerator, denominator = sp.fraction(sp.cancel(sp.together(self.expression)))
-        free = numerator.free_symbols | denominator.free_symbols
-        missing = free - set(self.domain)
+        expression = sp.sympify(self.expression)
+        if len(expression.free_symbols) <= 1:
+            expression = sp.cancel(expression)
+        missing = expression.free_symbols - set(self.domain)
         if missing:
             raise Undecided(f"the domain says nothing of {', '.join(sorted(map(str, missing)))}")
-        used = {x: self.domain[x] for x in sorted(free, key=str)}
-        sign = _sign(denominator, used, strict=True)
-        if abs(sign) != 1:
-            raise Undecided(f"the denominator {denominator} may vanish or change sign")
-        if _sign(sign * numerator, used, self.strict) == 1:
+        used = {x: self.domain[x] for x in sorted(expression.free_symbols, key=str)}
+        ring = sp.ring(list(used) or "x", sp.QQ)[0]
+        whole, intervals = quotient(ring, expression), tuple(used.values())
+        sign = 1
+        for factor, power in whole.denominator:
+            own = _sign(factor, intervals, strict=True)
+            if own == 0:
+                raise Undecided(f"the denominator {factor} may vanish or change sign")
+            sign *= own**power
+        if _sign(sign * whole.numerator, intervals, self.strict) == 1:
             return holds(f"exact signs on {_described(used)}")
+        if not whole.numerator and self.strict:
+            return refuted("it is 0 everywhere")
         for point in _samples(used):
-            value = (sign * numerator).subs(point)
+            value = expression.xreplace(point)
             if value < 0 or (self.strict and value == 0):
-                return refuted(f"it is {self.expression.subs(point)} at {', '.join(f'{x}={v}' for x, v in point.items())}")
-        if len(used) == 1:
+                return refuted(f"it is {value} at {', '.join(f'{x}={v}' for x, v in point.items()) or 'all points'}")
+        if len(used) <= 1:
             return refuted("it vanishes or changes sign within the interval, by Sturm's theorem")
         raise Undecided("coefficients of both signs after the shift, and no point with the wrong sign")
 
@@ -107,25 +121,24 @@ class SumOfSquares:
         return holds(f"a sum of {len(self.squares)} squares with nonnegative weights")
 
 
-def _sign(polynomial: sp.Expr, domain: Domain, strict: bool) -> int:
-    """1 or -1: the sign on all of the domain (0 allowed unless strict); 0: not determined."""
-    if polynomial.is_Rational:
-        return int(sp.sign(polynomial)) or (0 if strict else 1)
-    symbols = polynomial.free_symbols
-    if not symbols or not polynomial.is_polynomial(*symbols) or not sp.Poly(polynomial, *symbols).domain in (sp.ZZ, sp.QQ):
-        raise Undecided(f"{polynomial} is no polynomial over QQ")
-    domain = {x: interval for x, interval in domain.items() if x in symbols}
-    if len(domain) == 1:
-        ((x, interval),) = domain.items()
-        return _sign_by_roots(sp.Poly(polynomial, x, domain=sp.QQ), interval, strict)
-    return _sign_by_shift(polynomial, domain, strict)
+def _sign(polynomial: PolyElement, intervals: tuple[Interval, ...], strict: bool) -> int:
+    """1 or -1: the sign where each variable is in its interval (0 allowed unless strict); 0: not determined."""
+    if not polynomial:
+        return 0 if strict else 1
+    if polynomial.is_ground:
+        return 1 if polynomial.LC > 0 else -1
+    occurring = [i for i, powers in enumerate(zip(*polynomial.itermonoms(), strict=True)) if any(powers)]
+    if len(occurring) == 1:
+        x = polynomial.ring.symbols[occurring[0]]
+        return _sign_by_roots(sp.Poly(polynomial.as_expr(), x, domain=sp.QQ), intervals[occurring[0]], strict)
+    return _sign_by_shift(polynomial, intervals, occurring, strict)
 
 
 def _sign_by_roots(polynomial: sp.Poly, interval: Interval, strict: bool) -> int:
     if strict and _roots(polynomial, interval):
         return 0
-    crossings = sp.prod([factor for factor, power in polynomial.sqf_list()[1] if power % 2] or [sp.Poly(1, *polynomial.gens)])
-    if _roots(crossings, Interval(interval.low, interval.high, open=True)):
+    odd = [factor for factor, power in polynomial.sqf_list()[1] if power % 2]
+    if any(_roots(factor, Interval(interval.low, interval.high, open=True)) for factor in odd):
         return 0
     for point in _inside(interval, polynomial.degree() + 1):
         value = polynomial.eval(point)
@@ -153,38 +166,62 @@ def _inside(interval: Interval, count: int) -> list[sp.Rational]:
     return [interval.low + width * sp.Rational(i, count + 1) for i in range(1, count + 1)]
 
 
-def _sign_by_shift(polynomial: sp.Expr, domain: Domain, strict: bool) -> int:
-    shifts = {x: sp.Dummy(str(x)) for x in domain}
-    substitution = {
-        x: i.low + shifts[x] if i.high is None else (i.low + i.high * shifts[x]) / (1 + shifts[x])
-        for x, i in domain.items()
-    }
-    if strict and any(i.high is not None and not i.open for i in domain.values()):
+def _sign_by_shift(polynomial: PolyElement, intervals: tuple[Interval, ...], occurring: list[int], strict: bool) -> int:
+    if strict and any(intervals[i].high is not None and not intervals[i].open for i in occurring):
         raise Undecided("strict positivity up to a closed upper end is decided for one variable alone")
-    shifted = sp.fraction(sp.together(polynomial.subs(substitution, simultaneous=True)))[0]
-    coefficients = sp.Poly(shifted, *shifts.values(), domain=sp.QQ).as_dict()
+    for i in occurring:
+        polynomial = _shifted(polynomial, i, intervals[i])
     for sign in (1, -1):
-        if all(sign * c >= 0 for c in coefficients.values()):
-            return sign if not strict or _positive_term(coefficients, list(domain.values())) else 0
+        if all(sign * coefficient >= 0 for coefficient in polynomial.itercoeffs()):
+            return sign if not strict or _vanishes_nowhere(polynomial, intervals) else 0
     return 0
 
 
-def _positive_term(coefficients: Mapping[tuple[int, ...], sp.Rational], intervals: list[Interval]) -> bool:
+def _shifted(polynomial: PolyElement, i: int, interval: Interval) -> PolyElement:
+    """x = low + u, or x = (low + high u) / (1 + u) times (1 + u)^degree, in the i-th variable."""
+    ring, u = polynomial.ring, polynomial.ring.gens[i]
+    degree = max(powers[i] for powers in polynomial.itermonoms())
+    by_power = [ring.zero for _ in range(degree + 1)]
+    for powers, coefficient in polynomial.iterterms():
+        rest = tuple(0 if j == i else power for j, power in enumerate(powers))
+        by_power[powers[i]] += ring({rest: coefficient})
+    low = _rational(interval.low)
+    top = low + u if interval.high is None else low + _rational(interval.high) * u
+    bottom = ring.one if interval.high is None else 1 + u
+    return sum((part * top**k * bottom ** (degree - k) for k, part in enumerate(by_power) if part), ring.zero)
+
+
+def _rational(number: sp.Rational) -> object:
+    number = sp.Rational(number)
+    return sp.QQ(number.p, number.q)
+
+
+def _vanishes_nowhere(polynomial: PolyElement, intervals: tuple[Interval, ...]) -> bool:
     """Whether some term vanishes nowhere: its variables all stay off the lower end."""
-    return any(all(power == 0 or intervals[i].open for i, power in enumerate(powers)) for powers in coefficients)
+    return any(
+        all(power == 0 or intervals[i].open for i, power in enumerate(powers)) for powers in polynomial.itermonoms()
+    )
 
 
-def _samples(domain: Domain) -> list[dict[sp.Symbol, sp.Rational]]:
-    """Points to look for a wrong sign at: near both ends, and between."""
-    axes = []
-    for interval in domain.values():
+def _samples(domain: Domain) -> Iterator[dict[sp.Symbol, sp.Rational]]:
+    """Points to look for a wrong sign at: near both ends, and between; all combinations where they are few."""
+    axes = [_points(interval) for interval in domain.values()]
+    if prod(len(axis) for axis in axes) <= MAX_SAMPLES:
+        yield from (dict(zip(domain, point, strict=True)) for point in product(*axes))
+        return
+    choose = Random(0)  # any points will do; the same ones each time
+    for _ in range(MAX_SAMPLES):
+        yield {x: choose.choice(axis) for x, axis in zip(domain, axes, strict=True)}
+
+
+def _points(interval: Interval) -> list[sp.Rational]:
+    if interval.high is None:
         points = [interval.low + d for d in (sp.Rational(1, 50), sp.S(1), sp.S(3), sp.S(40))]
-        if interval.high is not None:
-            width = interval.high - interval.low
-            points = [interval.low + width * f for f in (sp.Rational(1, 50), sp.Rational(1, 2), sp.Rational(49, 50))]
-            points += [] if interval.open else [interval.high]
-        axes.append(points + ([] if interval.open else [interval.low]))
-    return [dict(zip(domain, point, strict=True)) for point in product(*axes)]
+    else:
+        width = interval.high - interval.low
+        points = [interval.low + width * f for f in (sp.Rational(1, 50), sp.Rational(1, 2), sp.Rational(49, 50))]
+        points += [] if interval.open else [interval.high]
+    return points + ([] if interval.open else [interval.low])
 
 
 def _described(domain: Domain) -> str:

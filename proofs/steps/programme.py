@@ -45,9 +45,9 @@ class LinearProgramme:
     kind: ClassVar[str] = "linear programme"
 
     def decide(self) -> Verdict:
-        tight = [sp.cancel(_dot(row, self.primal) - bound) for row, bound in zip(self.rows, self.bounds, strict=True)]
+        tight = [_dot(row, self.primal) - bound for row, bound in zip(self.rows, self.bounds, strict=True)]
         columns = list(zip(*self.rows, strict=True))
-        spare = [sp.cancel(c - _dot(column, self.dual)) for c, column in zip(self.cost, columns, strict=True)]
+        spare = [c - _dot(column, self.dual) for c, column in zip(self.cost, columns, strict=True)]
         parts = {"primal": self.primal, "dual": self.dual, "constraint": tight, "dual slack": spare}
         for name, values in parts.items():
             for i, value in enumerate(values):
@@ -67,7 +67,8 @@ class LinearProgramme:
             if matrix.free_symbols:
                 raise Undecided("uniqueness with symbols needs as many tight constraints as variables")
             return holds("unique") if matrix.rank() == matrix.cols else refuted("other optima exist or may exist")
-        determinant = sp.factor(matrix.det()) if support else sp.S(1)
+        over = matrix.applyfunc(sp.cancel).to_DM().to_field() if support else None
+        determinant = sp.factor(over.domain.to_sympy(over.det())) if over else sp.S(1)
         if determinant == 0:
             return refuted("other optima exist or may exist")
         sides = (Positive("determinant", s * determinant, self.domain).decide().status for s in (1, -1))

@@ -5,13 +5,13 @@ import sympy as sp
 from ...theory.closed_forms import Z0, logistic
 from ...theory.flow import TIME
 from ..checker import Theorem
-from ..gallery import GALLERY, SCOPE, flow, model
+from ..gallery import GALLERY, SCOPE, at, flow, model
 from ..steps import DifferentialIdentity, Identity, Step
 
-STATEMENT = r"""Squared error, free, $w_A^2/\kappa^W_A = h_A^2/\kappa^H_A$ at the start and
-$\kappa^W_A \lambda_W = \kappa^H_A \lambda_H = \mu$ (0 without ridge).  The balance is kept, and with
-$s = \sqrt{\kappa^W_A \kappa^H_A}/m$ and $\bar z = \tau_A - \mu/s$, $\dot z_A = 2 s z_A (\bar z - z_A)$, so
-$z_A(t) = \bar z / (1 + (\bar z/z_A(0) - 1) e^{-2 s \bar z t})$."""
+STATEMENT = r"""Squared error, free, $w_A^2/\kappa^W_A = h_A^2/\kappa^H_A$ at the start and $\kappa^W_A \lambda_W =
+\kappa^H_A \lambda_H = \mu$ (0 without ridge). The balance is kept, and with $s = \sqrt{\kappa^W_A \kappa^H_A}/m$ and
+$\bar z = \tau_A - \mu/s$, $\dot z_A = 2 s z_A (\bar z - z_A)$, so $z_A(t) = \bar z / (1 + (\bar z/z_A(0) - 1) e^{-2 s
+\bar z t})$."""
 
 
 def theorem() -> Theorem:
@@ -33,7 +33,7 @@ def theorem() -> Theorem:
 
 
 def reduced(formula: str, shift: int = -1, balance: sp.Expr = sp.S(1)) -> tuple[Step, ...]:
-    """With kW = a^2, kH = b^2, w = a q, h = b q and ridges mu/a^2, mu/b^2: the balance is kept, and z obeys its equation."""
+    """kW = a^2, kH = b^2, w = a q, h = b q, ridges mu/a^2, mu/b^2: the balance is kept, and z obeys its equation."""
     a, b, q, mu = sp.symbols("a b q mu", positive=True)
     lam_W, lam_H = sp.symbols("lambda_W lambda_H", positive=True)
     structure, derived = model(formula, (lam_W, lam_H), loss="mse"), flow(formula, (lam_W, lam_H), loss="mse")
@@ -41,11 +41,19 @@ def reduced(formula: str, shift: int = -1, balance: sp.Expr = sp.S(1)) -> tuple[
     steps: list[Step] = []
     for A, w in derived.w.items():
         h, tau = derived.h[A], structure.tau[A]
-        values = {structure.label_kernel[A]: a**2, structure.feature_kernel[A]: b**2, lam_W: mu / a**2, lam_H: mu / b**2,
-                  w: a * q, h: balance * b * q}
-        dw, dh = (derived.expand(derived.rates[x]).subs(values) for x in (w, h))
+        values = {
+            structure.label_kernel[A]: a**2,
+            structure.feature_kernel[A]: b**2,
+            lam_W: mu / a**2,
+            lam_H: mu / b**2,
+            w: a * q,
+            h: balance * b * q,
+        }
+        dw, dh = (at(derived, derived.rates[x], values) for x in (w, h))
         z, s = balance * a * b * q**2, a * b / m
-        steps.append(Identity(f"{formula}, {A}: the balance is kept", w.subs(values) * dw / a**2, h.subs(values) * dh / b**2))
+        steps.append(
+            Identity(f"{formula}, {A}: the balance is kept", w.subs(values) * dw / a**2, h.subs(values) * dh / b**2)
+        )
         change = dw * h.subs(values) + dh * w.subs(values)
         steps.append(Identity(f"{formula}, {A}: dz/dt", change, 2 * s * z * (tau + shift * mu / s - z)))
     return tuple(steps)

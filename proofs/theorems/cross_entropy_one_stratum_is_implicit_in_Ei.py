@@ -5,11 +5,12 @@ import sympy as sp
 from ...theory.flow import derive_flow
 from ...theory.model import UFM
 from ..checker import Theorem
+from ..gallery import at
 from ..steps import POSITIVE, SIZE, Identity, Positive, Step
 
-STATEMENT = r"""Cross-entropy, one-hot, free, no ridge, balanced start, one stratum beside the mean (or all strata alike):
-with $k = \sqrt{\kappa^W \kappa^H}$, $\dot z = 2 k z V/(m (e^z + V - 1))$, and
-$t = \frac{m}{2 V k} \left[ \mathrm{Ei}(z) - \mathrm{Ei}(z_0) + (V - 1) \ln (z/z_0) \right]$, which increases in $z > 0$."""
+STATEMENT = r"""Cross-entropy, one-hot, free, no ridge, balanced start, one stratum beside the mean (or all strata
+alike): with $k = \sqrt{\kappa^W \kappa^H}$, $\dot z = 2 k z V/(m (e^z + V - 1))$, and $t = \frac{m}{2 V k} \left[
+\mathrm{Ei}(z) - \mathrm{Ei}(z_0) + (V - 1) \ln (z/z_0) \right]$, which increases in $z > 0$."""
 
 
 def theorem() -> Theorem:
@@ -35,7 +36,7 @@ def implicit(two: int = 2, less: int = 1, sign: int = 1) -> tuple[Step, ...]:
     n = sp.Symbol("n", integer=True, positive=True)
     flow = derive_flow(UFM("a[n]", label_kernel=a**2, feature_kernel=b**2))
     balanced = {flow.w["a"]: a * q, flow.h["a"]: b * q}
-    dw, dh = (flow.expand(flow.rates[x]).subs(balanced) for x in (flow.w["a"], flow.h["a"]))
+    dw, dh = (at(flow, flow.rates[x], balanced) for x in (flow.w["a"], flow.h["a"]))
     level = a * b * q**2
     rate = two * a * b * level * n / (n * (sp.exp(level) + n - 1))  # m = V = n here
     time = m / (two * n * a * b) * (sp.Ei(sign * z) - sp.Ei(sign * z0) + (n - less) * sp.log(z / z0))

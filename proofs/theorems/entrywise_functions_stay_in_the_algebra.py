@@ -9,10 +9,10 @@ from ..checker import Theorem
 from ..gallery import GALLERY, SCOPE
 from ..steps import Cases, Identity, Step
 
-STATEMENT = r"""A matrix whose entries $q(T)$ depend on the relation $T$ alone is $\sum_A q_A P_A$ with
-$q_A = \sum_T v_T q(T) \chi_A(T)$, and has the entries $q(T) = \sum_A m_A \chi_A(T) q_A / V$: the two transforms are
-inverse to each other.  Hence for any function $f$ the matrix with entries $f(q(T))$ lies in the algebra, and so does the
-softmax of its columns, whose sums $\sum_T v_T e^{q(T)}$ are all equal."""
+STATEMENT = r"""A matrix whose entries $q(T)$ depend on the relation $T$ alone is $\sum_A q_A P_A$ with $q_A = \sum_T
+v_T q(T) \chi_A(T)$, and has the entries $q(T) = \sum_A m_A \chi_A(T) q_A / V$: the two transforms are inverse to each
+other. Hence for any function $f$ the matrix with entries $f(q(T))$ lies in the algebra, and so does the softmax of
+its columns, whose sums $\sum_T v_T e^{q(T)}$ are all equal."""
 EXPLICIT = ("a[2] * b[3]", "a[2] / b[3]", "(a[2] * b[2]) / c[2]", "(a[2] / b[2]) * c[2]", "a[2] / (b[2] * c[2])")
 
 

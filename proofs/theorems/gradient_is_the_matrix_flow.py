@@ -37,7 +37,9 @@ def entrywise(column_sum: int = 1, sign: int = 1) -> tuple[Step, ...]:
     cross_entropy = column_sum * sp.log(sp.exp(z) + R) - Y * z - rest
     squared = (z - Y) ** 2 / 2 + rest
     return (
-        Identity("cross-entropy: dl/dz = softmax - T", sp.diff(cross_entropy, z), sp.exp(z) / (sp.exp(z) + R) - sign * Y),
+        Identity(
+            "cross-entropy: dl/dz = softmax - T", sp.diff(cross_entropy, z), sp.exp(z) / (sp.exp(z) + R) - sign * Y
+        ),
         Identity("squared error: dl/dz = z - T", sp.diff(squared, z), z - sign * Y),
         Identity("dZ_ij/dW_ia = H_aj", sp.diff(W * H + rest, W), H),
         Identity("dZ_ij/dH_aj = W_ia", sp.diff(W * H + rest, H), W),

@@ -3,11 +3,11 @@
 import sympy as sp
 
 from ..checker import Theorem
-from ..gallery import CHAINS, CROSSED, GALLERY, LAM_H, LAM_W, SCOPE, flow, model
+from ..gallery import CHAINS, CROSSED, GALLERY, LAM_H, LAM_W, SCOPE, at, flow, model
 from ..steps import Identity, Step
 
-STATEMENT = r"""Along the derived flow of the free model with kernels $\kappa > 0$ and ridge, the regularised loss obeys
-$\dot L = -\sum_A m_A \left( \dot w_A^2 / \kappa^W_A + \dot h_A^2 / \kappa^H_A \right) \le 0$."""
+STATEMENT = r"""Along the derived flow of the free model with kernels $\kappa > 0$ and ridge, the regularised loss
+obeys $\dot L = -\sum_A m_A \left( \dot w_A^2 / \kappa^W_A + \dot h_A^2 / \kappa^H_A \right) \le 0$."""
 
 
 def theorem() -> Theorem:
@@ -33,10 +33,13 @@ def descent(formula: str, loss: str, weighted: bool = True, sign: int = -1) -> t
     derived, structure = flow(formula, (LAM_W, LAM_H), loss=loss), model(formula, (LAM_W, LAM_H), loss=loss)
     m = structure.attributes.multiplicities
     ridge = sum(m[A] * (LAM_W * derived.w[A] ** 2 + LAM_H * derived.h[A] ** 2) / 2 for A in m)
-    total = derived.expand(derived.loss) + ridge
+    total = at(derived, derived.loss) + ridge
     steps: list[Step] = []
-    for letter, symbols, kernel in (("w", derived.w, structure.label_kernel), ("h", derived.h, structure.feature_kernel)):
+    for letter, symbols, kernel in (
+        ("w", derived.w, structure.label_kernel),
+        ("h", derived.h, structure.feature_kernel),
+    ):
         for A, x in symbols.items():
-            slope = sign * (m[A] if weighted else 1) / kernel[A] * derived.expand(derived.rates[x])
+            slope = sign * (m[A] if weighted else 1) / kernel[A] * at(derived, derived.rates[x])
             steps.append(Identity(f"{loss}, {formula}: dL/d{letter} on {A}", sp.diff(total, x), slope))
     return tuple(steps)

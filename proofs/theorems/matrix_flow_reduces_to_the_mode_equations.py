@@ -9,20 +9,26 @@ from ...theory.kernels import symbols_for
 from ...theory.model import UFM
 from ..checker import Theorem
 from ..gallery import GALLERY, LAM_H, LAM_W, SCOPE, flow, model
-from ..steps import Identity, MatrixIdentity, Step
+from ..steps import Identity, MatrixIdentity, Rule, Step
 
-STATEMENT = r"""Let $Q$ be an orthonormal frame ($Q^\top Q = I$), $W = B \sum_A w_A P_A Q^\top$ and $H = Q \sum_A h_A P_A$,
-where $B$ ($B B^\top = I$) averages contexts into labels.  Then $Z = B \sum_A w_A h_A P_A$, $G = -B \sum_A g_A P_A$, and the
-matrix flow stays of this form with $\dot w_A = \kappa^W_A (g_A h_A - \lambda_W w_A)$, $\dot h_A = \kappa^H_A (g_A w_A -
-\lambda_H h_A)$, $g_A = (\tau_A - \pi_A)/m$; strata that the label drops have $\dot h_A = -\kappa^H_A \lambda_H h_A$."""
+STATEMENT = r"""Let $Q$ be an orthonormal frame ($Q^\top Q = I$), $W = B \sum_A w_A P_A Q^\top$ and $H = Q \sum_A h_A
+P_A$, where $B$ ($B B^\top = I$) averages contexts into labels. Then $Z = B \sum_A w_A h_A P_A$, $G = -B \sum_A g_A
+P_A$, and the matrix flow stays of this form with $\dot w_A = \kappa^W_A (g_A h_A - \lambda_W w_A)$, $\dot h_A =
+\kappa^H_A (g_A w_A - \lambda_H h_A)$, $g_A = (\tau_A - \pi_A)/m$; strata that the label drops have $\dot h_A =
+-\kappa^H_A \lambda_H h_A$."""
 
 
 def theorem() -> Theorem:
     return Theorem(
         name="matrix_flow_reduces_to_the_mode_equations",
         statement=STATEMENT,
-        hypotheses=("kernels and targets in the algebra", "W and H of the symmetric form at the start"),
-        scope=f"the matrix part: all formulas and sizes, any loss with G in the algebra; the derived equations: {SCOPE}",
+        hypotheses=(
+            "balanced labels",
+            "kernels and targets in the algebra",
+            "W and H of the symmetric form at the start",
+        ),
+        scope="the matrix part: all formulas and sizes, any loss with G in the algebra; the derived equations: "
+        f"{SCOPE}",
         claims=(3,),
         rests_on=("uniqueness of solutions of ordinary differential equations",),
         uses=("strata_projectors_resolve_the_identity", "entrywise_functions_stay_in_the_algebra"),
@@ -47,7 +53,7 @@ def matrices(frame: int = 1, swapped: bool = False) -> tuple[Step, ...]:
     Q, Qt, B, Bt = sp.symbols("Q Q' B B'", commutative=False)
     kept, dropped = sp.symbols("P1 P2", commutative=False), sp.Symbol("P0", commutative=False)
     P = (*kept, dropped)
-    rules = [((p, q), p if p == q else sp.S(0)) for p, q in product(P, repeat=2)]
+    rules: list[Rule] = [((p, q), p if p == q else sp.S(0)) for p, q in product(P, repeat=2)]
     rules += [((Qt, Q), sp.S(frame)), ((B, Bt), sp.S(1)), ((B, dropped), sp.S(0)), ((dropped, Bt), sp.S(0))]
     rules += [rule for p in kept for rule in (((Bt, B, p), p), ((p, Bt, B), p))]
     w, g, kW = (sp.symbols(f"{letter}1 {letter}2") for letter in ("w", "g", "kW"))
@@ -66,10 +72,15 @@ def matrices(frame: int = 1, swapped: bool = False) -> tuple[Step, ...]:
     dh = [kH[i] * (g[i] * w[i] - lam_H * h[i]) for i in range(2)] + [-kH[2] * lam_H * h[2]]
     return (
         MatrixIdentity("Z = sum of w h P", W * H, B * sum(w[i] * h[i] * kept[i] for i in range(2)), tuple(rules)),
-        MatrixIdentity("dW/dt keeps its form", -KW * (G * Ht + lam_W * W),
-                       B * sum(a * p for a, p in zip(dw, kept)) * Qt, tuple(rules)),
-        MatrixIdentity("dH/dt keeps its form", -(Wt * G + lam_H * H) * KH,
-                       Q * sum(a * p for a, p in zip(dh, P)), tuple(rules)),
+        MatrixIdentity(
+            "dW/dt keeps its form",
+            -KW * (G * Ht + lam_W * W),
+            B * sum(a * p for a, p in zip(dw, kept)) * Qt,
+            tuple(rules),
+        ),
+        MatrixIdentity(
+            "dH/dt keeps its form", -(Wt * G + lam_H * H) * KH, Q * sum(a * p for a, p in zip(dh, P)), tuple(rules)
+        ),
     )
 
 

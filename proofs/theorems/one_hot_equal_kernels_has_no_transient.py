@@ -7,20 +7,24 @@ from ...theory.flow import derive_flow
 from ...theory.kernels import symbols_for
 from ...theory.model import UFM
 from ..checker import Theorem
-from ..gallery import GALLERY, LAM_H, LAM_W, SCOPE
+from ..gallery import GALLERY, LAM_H, LAM_W, SCOPE, at
 from ..steps import Identity, Step
 
 STATEMENT = r"""With one-hot balanced labels and kernels that are the same on all strata but the mean, a start with
-$w_A = w$, $h_A = h$ on all of them keeps $w_A = w(t)$, $h_A = h(t)$: the Gram matrices stay multiples of the simplex ETF
-(plus the mean), no attribute precedes another, and $g_A = V e^{-z} / (m (1 + (V-1) e^{-z}))$ for cross-entropy, $(1 - z)/m$
-for squared error."""
+$w_A = w$, $h_A = h$ on all of them keeps $w_A = w(t)$, $h_A = h(t)$: the Gram matrices stay multiples of the simplex
+ETF (plus the mean), no attribute precedes another, and $g_A = V e^{-z} / (m (1 + (V-1) e^{-z}))$ for cross-entropy,
+$(1 - z)/m$ for squared error."""
 
 
 def theorem() -> Theorem:
     return Theorem(
         name="one_hot_equal_kernels_has_no_transient",
         statement=STATEMENT,
-        hypotheses=("one-hot balanced labels", "kernels equal on all strata but the mean", "equal start on all of them"),
+        hypotheses=(
+            "one-hot balanced labels",
+            "kernels equal on all strata but the mean",
+            "equal start on all of " "them",
+        ),
         scope=f"both losses, any ridge; general strata by completeness of the characters; derived flows: {SCOPE}",
         claims=(4,),
         rests_on=("uniqueness of solutions of ordinary differential equations",),
@@ -44,14 +48,18 @@ def equal_rates(formula: str, kernels: bool = False, targets: bool = False, star
     target = symbols_for(attributes, "tau") | {"1": sp.S(1)} if targets else None
     steps: list[Step] = []
     for loss in ("mse", "cross_entropy"):
-        model = UFM(attributes, loss=loss, targets=target, feature_kernel=feature, label_kernel=kW, ridge=(LAM_W, LAM_H))
+        model = UFM(
+            attributes, loss=loss, targets=target, feature_kernel=feature, label_kernel=kW, ridge=(LAM_W, LAM_H)
+        )
         flow = derive_flow(model)
-        plane = {x: w for x in flow.w.values()} | {x: (i + 1 if start else 1) * h for i, x in enumerate(flow.h.values())}
+        plane = {x: w for x in flow.w.values()} | {
+            x: (i + 1 if start else 1) * h for i, x in enumerate(flow.h.values())
+        }
         first, *others = attributes.names[1:]
         for letter, symbols in (("w", flow.w), ("h", flow.h)):
-            alike = flow.expand(flow.rates[symbols[first]]).subs(plane)
+            alike = at(flow, flow.rates[symbols[first]], plane)
             for A in others:
-                rate = flow.expand(flow.rates[symbols[A]]).subs(plane)
+                rate = at(flow, flow.rates[symbols[A]], plane)
                 steps.append(Identity(f"{loss}, {formula}: d{letter}/dt on {A} as on {first}", rate, alike))
     return tuple(steps)
 

@@ -1,4 +1,4 @@
-"""The projectors P_A are orthogonal idempotents that sum to the identity, for every formula of crossings and nestings."""
+"""The projectors P_A are orthogonal idempotents that sum to the identity, for every formula."""
 
 from itertools import product
 
@@ -10,8 +10,16 @@ from ..steps import Cases, Identity, MatrixIdentity, Step
 
 STATEMENT = r"""For every formula built by crossing and nesting, $P_A P_B = \delta_{AB} P_A$, $\sum_A P_A = I$ and
 $\sum_A m_A = V$."""
-EXPLICIT = ("a[3]", "a[2] * b[3]", "a[2] / b[3]", "a[2] * b[2] * c[3]", "a[2] / b[2] / c[3]", "(a[2] * b[2]) / c[2]",
-            "a[2] / (b[2] * c[3])", "(a[2] / b[2]) * c[2]")
+EXPLICIT = (
+    "a[3]",
+    "a[2] * b[3]",
+    "a[2] / b[3]",
+    "a[2] * b[2] * c[3]",
+    "a[2] / b[2] / c[3]",
+    "(a[2] * b[2]) / c[2]",
+    "a[2] / (b[2] * c[3])",
+    "(a[2] / b[2]) * c[2]",
+)
 
 
 def theorem() -> Theorem:
@@ -19,7 +27,8 @@ def theorem() -> Theorem:
         name="strata_projectors_resolve_the_identity",
         statement=STATEMENT,
         hypotheses=("a formula of crossings and nestings",),
-        scope="all formulas, all sizes, by induction over the formula; and the package's own projectors for 8 structures",
+        scope="all formulas, all sizes, by induction over the formula; and the package's own projectors for 8 "
+        "structures",
         claims=(3,),
         rests_on=("(X tensor Y)(X' tensor Y') = X X' tensor Y Y'",),
         proof=(*one_factor(), *joined(), *counted(), *explicit()),
@@ -28,8 +37,10 @@ def theorem() -> Theorem:
             "nesting like crossing, the finer strata averaged over the coarser factor": joined(averaged=True),
             "multiplicities n_k - 1 throughout": counted(nested_weight=-1),
         },
-        references=("Speed, Bailey, On a class of association schemes derived from lattices, 1982",
-                    "Bailey, Association Schemes, 2004"),
+        references=(
+            "Speed, Bailey, On a class of association schemes derived from lattices, 1982",
+            "Bailey, Association Schemes, 2004",
+        ),
     )
 
 
@@ -80,8 +91,10 @@ def explicit() -> tuple[Step, ...]:
         attributes = Attributes(formula)
         P = {A: attributes.projector(A) for A in attributes.names}
         V = int(attributes.cardinality)
-        cases = [(f"{A} {B}", P[A] * P[B], "==", P[A] if A == B else sp.ImmutableMatrix(sp.zeros(V, V)))
-                 for A, B in product(P, repeat=2)]
+        cases = [
+            (f"{A} {B}", P[A] * P[B], "==", P[A] if A == B else sp.ImmutableMatrix(sp.zeros(V, V)))
+            for A, B in product(P, repeat=2)
+        ]
         cases += [(f"trace {A}", P[A].trace(), "==", attributes.multiplicities[A]) for A in P]
         cases.append(("sum", sum(P.values(), sp.zeros(V, V)), "==", sp.eye(V)))
         steps.append(Cases(f"the projectors of {formula}", tuple(cases)))

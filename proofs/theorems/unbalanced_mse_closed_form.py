@@ -8,10 +8,10 @@ from ..checker import Theorem
 from ..gallery import model
 from ..steps import DifferentialIdentity, Identity, Step
 
-STATEMENT = r"""Squared error, free, no ridge: with $x = w/\sqrt{\kappa^W}$, $y = h/\sqrt{\kappa^H}$,
-$k = \sqrt{\kappa^W \kappa^H}$, $s = k/m$, $C = k(x_0^2 - y_0^2) > 0$, the ratio $q = y/x$ obeys $\dot q = s\tau(1 - q^2) - s C q$,
-solved by hyperbolic functions; $z = C q/(1 - q^2)$ obeys $\dot z = s (\tau - z)\sqrt{C^2 + 4 z^2}$, and the stated
-closed form is this $z$."""
+STATEMENT = r"""Squared error, free, no ridge: with $x = w/\sqrt{\kappa^W}$, $y = h/\sqrt{\kappa^H}$, $k =
+\sqrt{\kappa^W \kappa^H}$, $s = k/m$, $C = k(x_0^2 - y_0^2) > 0$, the ratio $q = y/x$ obeys $\dot q = s\tau(1 - q^2) -
+s C q$, solved by hyperbolic functions; $z = C q/(1 - q^2)$ obeys $\dot z = s (\tau - z)\sqrt{C^2 + 4 z^2}$, and the
+stated closed form is this $z$."""
 
 
 def theorem() -> Theorem:
@@ -49,8 +49,14 @@ def riccati(four: int = 4, sign: int = -1, quarter: sp.Rational = sp.Rational(1,
     return (
         Identity("q = y / x obeys a Riccati equation", (dy * x - y * dx) / x**2, equation.subs(q, y / x), conserved),
         Identity("z = C q / (1 - q^2)", z, z_of_q.subs(q, y / x), conserved),
-        DifferentialIdentity("the Riccati equation is solved", {q: solution}, {q: a * (1 - q**2) + sign * b * q}, TIME,
-                             {q: q0}, where=((omega**2, a**2 + quarter * b**2),)),
+        DifferentialIdentity(
+            "the Riccati equation is solved",
+            {q: solution},
+            {q: a * (1 - q**2) + sign * b * q},
+            TIME,
+            {q: q0},
+            where=((omega**2, a**2 + quarter * b**2),),
+        ),
         Identity("sqrt(C^2 + 4 z^2) in terms of q", root**2, C**2 + four * z_of_q**2),
         Identity("dz/dt = s (tau - z) sqrt(C^2 + 4 z^2)", sp.diff(z_of_q, q) * equation, s * (tau - z_of_q) * root),
     )

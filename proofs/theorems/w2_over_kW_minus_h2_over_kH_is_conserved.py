@@ -32,8 +32,10 @@ def theorem() -> Theorem:
 def matrices(sign: int = -1, ridge: sp.Expr = sp.S(0)) -> tuple[Step, ...]:
     W, Wt, H, Ht, G, Gt, KW, KH = sp.symbols("W W' H H' G G' KW KH", commutative=False)
     rates = {
-        W: -KW * (G * Ht + ridge * W), Wt: -(H * Gt + ridge * Wt) * KW,
-        H: -(Wt * G + ridge * H) * KH, Ht: -KH * (Gt * W + ridge * Ht),
+        W: -KW * (G * Ht + ridge * W),
+        Wt: -(H * Gt + ridge * Wt) * KW,
+        H: -(Wt * G + ridge * H) * KH,
+        Ht: -KH * (Gt * W + ridge * Ht),
     }
     quantity = Wt * KW**-1 * W + sign * H * KH**-1 * Ht
     return (MatrixIdentity("d/dt (W' KW^-1 W - H KH^-1 H') = 0 for any G", derivative(quantity, rates), sp.S(0)),)

@@ -1,4 +1,4 @@
-"""A structure's scheme written out from the definitions, as integer matrices: what the fast formulas are tested against.
+"""A structure's scheme written out from the definitions, as integer matrices: what fast formulas are tested by.
 
 V P_A is an integer matrix, so products of such matrices are exact in int64.
 """
@@ -40,7 +40,7 @@ def scaled_projectors(attributes: Attributes) -> dict[str, np.ndarray]:
 
 
 def has_eigenvalues(matrix: np.ndarray, eigenvalues: dict, attributes: Attributes) -> bool:
-    """Whether an integer matrix is sum_A eigenvalues[A] P_A, exactly: M P_A = lambda_A P_A for a complete set of P_A."""
+    """Whether an integer matrix is sum_A eigenvalues[A] P_A, exactly: M P_A = lambda_A P_A for all A."""
     scaled = scaled_projectors(attributes)
     return all(
         np.array_equal(int(eigenvalues[A].q) * (matrix @ P), int(eigenvalues[A].p) * P) for A, P in scaled.items()

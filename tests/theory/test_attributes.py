@@ -129,7 +129,9 @@ def test_entries_and_eigenvalues_are_inverse(attributes, data):
     assert attributes.entries(attributes.eigenvalues(element)) == element
 
 
-@pytest.mark.parametrize("formula", ["a[p] * b[q]", "a[p] / b[q] / c[r]", "(a[p] * b[q]) / c[r]", "a[p] * (b[q] / c[3])"])
+@pytest.mark.parametrize(
+    "formula", ["a[p] * b[q]", "a[p] / b[q] / c[r]", "(a[p] * b[q]) / c[r]", "a[p] * (b[q] / c[3])"]
+)
 def test_entries_and_eigenvalues_are_inverse_for_symbolic_sizes(formula):
     attributes = Attributes(formula)
     element = {A: sp.Symbol(f"q_{i}") for i, A in enumerate(attributes.names)}

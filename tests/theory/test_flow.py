@@ -40,7 +40,8 @@ def follows_the_matrices(model: UFM, flow: ModeFlow, w: dict, features: dict, **
     velocity = explicit.velocity(W, F, **projections)
     moved = rates(flow)(state_of(flow, w, features))
     n = len(flow.w)
-    assembled = explicit.matrices(dict(zip(flow.w, moved[:n], strict=True)), dict(zip(flow.h, moved[n:], strict=True)), Q)
+    dw, dF = dict(zip(flow.w, moved[:n], strict=True)), dict(zip(flow.h, moved[n:], strict=True))
+    assembled = explicit.matrices(dw, dF, Q)
     tolerance = ROUNDING * magnitude(explicit, W, F)
     return all(np.abs(a - b).max() <= tolerance for a, b in zip(velocity, assembled, strict=True))
 
@@ -54,7 +55,9 @@ def magnitude(explicit: ExplicitModel, W: np.ndarray, F: np.ndarray) -> float:
     )
     gain = (np.linalg.norm(H, axis=0) / np.linalg.norm(F, axis=0)).max()  # of normalized features
     residual = explicit.scale * (norm_W * norm_H + norm_T)
-    return max(KW * (residual * norm_H + explicit.lam_W * norm_W), KH * (residual * norm_W * gain + explicit.lam_H * norm_F))
+    rate_W = KW * (residual * norm_H + explicit.lam_W * norm_W)
+    rate_F = KH * (residual * norm_W * gain + explicit.lam_H * norm_F)
+    return max(rate_W, rate_F)
 
 
 @st.composite
@@ -82,8 +85,9 @@ START_F = {"1": sp.Rational(1, 2), "a": 2, "b": 1, "a:b": -1, "a:b:word": sp.Rat
 
 
 def example(loss: str, constraint: str, **fields) -> UFM:
-    standard = {"targets": TARGETS, "feature_kernel": KERNEL, "label_kernel": {"a": 2, "b": 1, "a:b": 3}, "ridge": (1, 2)}
-    return UFM(WORDS, **({"labels": "a * b", "width": 7, "loss": loss, "constraint": constraint} | standard | fields))
+    standard = {"labels": "a * b", "targets": TARGETS, "feature_kernel": KERNEL, "ridge": (1, 2), "width": 7}
+    standard |= {"label_kernel": {"a": 2, "b": 1, "a:b": 3}, "loss": loss, "constraint": constraint}
+    return UFM(WORDS, **(standard | fields))
 
 
 def altered(flow: ModeFlow, what: str) -> ModeFlow:
@@ -231,14 +235,15 @@ def test_the_loss_is_the_loss_of_the_matrices():
         flow = derive_flow(model)
         explicit = ExplicitModel(model)
         Q = random_frame(15, 12, seed=1)
-        W, H = explicit.matrices({A: float(x) for A, x in START_W.items()}, {A: float(x) for A, x in START_F.items()}, Q)
+        w, h = ({A: float(x) for A, x in start.items()} for start in (START_W, START_F))
+        W, H = explicit.matrices(w, h, Q)
         (value,) = function_of_state(flow, [flow.loss])(state_of(flow, START_W, START_F))
         expected = explicit.loss(W, H)
         assert value == pytest.approx(expected, rel=1e-12)  # a sum of 72 products
         assert value != pytest.approx(expected * 72 / 73, rel=1e-12)
 
 
-def exact_matrix_flow(model: UFM, w: dict, h: dict, Q: sp.Matrix, sphere_first: bool = True) -> tuple[sp.Matrix, sp.Matrix]:
+def exact_matrix_flow(model: UFM, w: dict, h: dict, Q: sp.Matrix, sphere_first: bool = True) -> tuple:
     """The flow of rational matrices: SymPy differentiates the explicit squared error in all V d + d m entries."""
     n = int(model.contexts)
     P = {A: sp.Matrix(model.attributes.projector(A)) for A in model.attributes.names}
@@ -271,7 +276,9 @@ def test_the_rates_are_exact_for_rational_matrices(constraint):
     attributes = Attributes("a[2] / b[2]")
     kernel = {"1": 3, "a": 2, "a:b": sp.Rational(1, 2)}
     tau = {"a": sp.Rational(2, 3), "a:b": sp.Rational(1, 5)}
-    model = UFM(attributes, loss="mse", targets=tau, feature_kernel=kernel, label_kernel=5, ridge=(1, 2), constraint=constraint)
+    model = UFM(
+        attributes, loss="mse", targets=tau, feature_kernel=kernel, label_kernel=5, ridge=(1, 2), constraint=constraint
+    )
     w, h = {"1": 1, "a": -2, "a:b": sp.Rational(1, 3)}, {"1": sp.Rational(1, 2), "a": 1, "a:b": 3}
     # A rational rotation, by Cayley's transform of a skew matrix.
     skew = sp.Matrix(4, 4, lambda i, j: sp.Rational((j - i) * (i + j), 5))

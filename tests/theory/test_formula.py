@@ -38,7 +38,7 @@ def test_nesting_binds_tighter_than_crossing_and_both_associate():
 
 
 def poset(node) -> dict[str, frozenset[str]]:
-    """What each factor is nested in, read off the tree pair by pair: their lowest common node is a nesting, in order."""
+    """What each factor is nested in, read off the tree by pairs: their lowest common node is a nesting, in order."""
     factors = [factor.name for factor in factors_of(node)]
 
     def below(node, a: str, b: str) -> bool:

@@ -1,0 +1,36 @@
+PYTHON ?= python3
+# One thread a process: on small matrices a second BLAS thread costs more than it brings.
+export OPENBLAS_NUM_THREADS := 1
+export OMP_NUM_THREADS := 1
+
+.PHONY: demo test test-slow clean
+
+# Set up, run the main job, and say where the report is.
+demo: .venv/installed
+	.venv/bin/ufmflow reproduce --quick --out report
+
+# Set up, build the wheel, and test what it installs.
+test: .venv-test/installed
+	.venv-test/bin/pytest
+
+# The longer checks.
+test-slow: .venv-test/installed
+	.venv-test/bin/pytest -m slow
+
+SOURCES := $(shell find theory numerics proofs ufmflow -type f -not -path '*/__pycache__/*') setup.cfg pyproject.toml
+
+.venv/installed: $(SOURCES)
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet .
+	touch $@
+
+.venv-test/installed: $(SOURCES) constraints.txt
+	$(PYTHON) -m venv .venv-test
+	rm -rf build dist
+	.venv-test/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	.venv-test/bin/pip install --quiet --constraint constraints.txt --force-reinstall --no-deps dist/ufmflow-*.whl
+	.venv-test/bin/pip install --quiet --constraint constraints.txt "$$(ls dist/ufmflow-*.whl)[test,train]"
+	touch $@
+
+clean:
+	rm -rf .venv .venv-test build dist report *.egg-info
