@@ -29,6 +29,7 @@ _HOME = {
     "gaussian": "numerics.simulate",
     "load_run": "numerics.runs",
     "observe": "numerics.observe",
+    "prove": "proofs.certificates",
     "save_run": "numerics.runs",
     "simulate": "numerics.simulate",
     "train": "numerics.train",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from .numerics.simulate import gaussian, simulate
     from .numerics.train import train
     from .numerics.trajectory import Trajectory
+    from .proofs.certificates import prove
     from .theory.attributes import Attributes
     from .theory.errors import InputError
     from .theory.kernels import cooccurrence_targets, embedding_kernel, symbols_for

@@ -100,7 +100,7 @@ def simulate(
     with _progress("simulate") as progress:
         trajectory = run(model, device=device, out=out, progress=progress, **(arguments | chosen))
     last = trajectory.data.isel(time=-1)
-    summary = {
+    summary: dict[str, Any] = {
         "out": str(out), "t": float(last["time"]), "loss": float(last["loss"]),
         "semantic_index": float(last["semantic_index"]), "window": _window(trajectory),
         "z": {A: float(last["z"].sel(stratum=A)) for A in trajectory.attributes.names},
@@ -175,7 +175,7 @@ def forecast(
         )
     ]  # fmt: skip
     source = data.attrs["source"]
-    summary = {"run": recorded.name, "forecast": source.removeprefix("forecast "), "window": _window(trajectory), "timeline": rows}
+    summary: dict[str, Any] = {"run": recorded.name, "forecast": source.removeprefix("forecast "), "window": _window(trajectory), "timeline": rows}
     header = f"{'step':>8} {'time':>10} {'loss':>10} {'index':>7}  " + "  ".join(f"{name:>8}" for name in names)
     lines = [f"{recorded.name}: {source}, no fitted parameter", header]
     lines += [
@@ -237,6 +237,29 @@ def gram(
 
 
 @app.command()
+def prove(
+    theorems: Annotated[list[str] | None, typer.Argument(help="Names of theorems; all if left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check theorems in exact arithmetic, and that their wrong variants are refuted; exit code 1 if any fails.
+
+    Example: ufmflow prove balanced_mse_is_logistic
+    """
+    from .proofs.certificates import prove as check
+
+    with _progress("prove") as bar:
+        certificates = check(theorems or None, bar and (lambda certificate, done, total: bar(done, total)))
+    lines = [
+        f"{c.status:>7}  {c.name}  ({len(c.steps)} steps, {c.mutations_rejected}/{c.mutations} wrong variants refuted, "
+        f"{c.seconds:.1f} s){': ' + c.reason if c.reason else ''}"
+        for c in certificates
+    ]
+    _print([c.to_dict() for c in certificates], as_json, lines)
+    if any(c.status != "proved" for c in certificates):
+        raise typer.Exit(1)
+
+
+@app.command()
 def reproduce(
     quick: Annotated[bool, typer.Option("--quick", help="Use the shipped run; no training, no torch.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
@@ -290,7 +313,7 @@ def _pairs(text: str, option: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, value in pairs.items()}
 
 
-def _print(summary: dict[str, Any], as_json: bool, lines: list[str]) -> None:
+def _print(summary: dict[str, Any] | list, as_json: bool, lines: list[str]) -> None:
     typer.echo(json.dumps(summary, indent=1) if as_json else "\n".join(lines))
 
 
