@@ -110,7 +110,7 @@ class Check:
         lr = self.run.lr
 
         def window(found: Window | None) -> dict[str, float] | None:
-            return found and {
+            return None if found is None else {
                 "onset": found.onset, "peak": found.peak, "end": found.end, "height": found.height,
                 "onset_step": found.onset / lr, "peak_step": found.peak / lr, "end_step": found.end / lr,
             }

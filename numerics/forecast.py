@@ -29,7 +29,7 @@ from .integrate import IntegrationError, Progress, output_times
 from .matrices import MatrixFlow
 from .runs import Run
 from .simulate import integrate_matrices, read_matrices, simulate
-from .trajectory import Trajectory, dataset
+from .trajectory import Trajectory, dataset, in_formula_order
 
 LEVELS = ("modes", "flow", "map", "flow_deep", "map_deep")
 SMALL_HEAD = 1e-3  # w_A(0) of `modes`; below, the forecast no longer depends on it
@@ -68,12 +68,65 @@ class Start:
                 raise InputError(f"{name}: the run {run.name} has none; record it at initialisation to forecast.")
         if run.data["step"].values[0] != 0:
             raise InputError(f"step: the run {run.name} starts at step {run.data['step'].values[0]}, not 0.")
+        optimizer, decay = run.meta.get("optimizer", "sgd"), run.meta.get("weight_decay", 0.0)
+        if optimizer != "sgd" or decay:
+            raise InputError(
+                f"optimizer: the run {run.name} used {optimizer} with weight decay {decay}; the forecast covers plain "
+                "full-batch sgd without weight decay."
+            )
         if run.data.attrs["unused_labels"]:
             raise InputError(f"W: the run {run.name} has rows that label no context, which the model does not cover.")
         H, norm = run.data["H"].values[0], run.data["feature_norm"].values[0]
         F = (H / np.linalg.norm(H, axis=1, keepdims=True) * norm[:, None]).T
         W = run.data["W"].values[0]
         return cls(run.attributes, run.labels, run.data["kernel_init"].values, W, F, run.lr, run.body_depth)
+
+    @classmethod
+    def of_network(
+        cls, network: Any, inputs: Any, attributes: Attributes, labels: Any = None, lr: float | None = None,
+        depth: int | None = None,
+    ) -> "Start":
+        """Measure the kernel, features and head of an untrained PyTorch network (extra `train`).
+
+        Parameters
+        ----------
+        network : module with `features_before_norm(inputs)` (m, d), `body` and a linear `head` without bias, such as
+            `ufmflow.numerics.networks.Network`
+        inputs : Tensor with m rows, in the order of the attributes
+        """
+        missing = [name for name in ("features_before_norm", "body", "head") if not hasattr(network, name)]
+        if missing:
+            raise InputError(
+                f"network: it has no {missing[0]!r}; give one with features_before_norm, body and head, or measure "
+                "Theta with ufmflow.numerics.kernel.empirical_kernel and pass it with W0 and F0."
+            )
+        from .kernel import empirical_kernel
+
+        kernel = empirical_kernel(network.features_before_norm, network.body.parameters(), inputs)
+        F = network.features_before_norm(inputs).detach().numpy().T
+        return cls.of_arrays(kernel, network.head.weight.detach().numpy(), F, attributes, labels, lr, depth)
+
+    @classmethod
+    def of_arrays(
+        cls, kernel: Any, W: Any, F: Any, attributes: Attributes, labels: Any = None, lr: float | None = None,
+        depth: int | None = None,
+    ) -> "Start":
+        """Contexts in the order of the attributes' table, put into the formula's order.
+
+        Rows of W are in the order of the contexts when every context has its own label (labels None), else in the
+        formula's order of the labels' combinations.
+        """
+        kernel, W, F = (np.asarray(part, dtype=float) for part in (kernel, W, F))
+        kept = attributes.keep(labels)
+        V, m = int(kept.cardinality), int(attributes.cardinality)
+        if F.ndim != 2 or F.shape[1] != m or W.shape != (V, F.shape[0]):
+            raise InputError(f"W0, F0: shapes {W.shape} and {F.shape}; they must be ({V}, d) and (d, {m}).")
+        if kernel.shape != (m, m):
+            raise InputError(f"kernel: shape {kernel.shape}; {attributes} needs ({m}, {m}).")
+        kernel = in_formula_order(in_formula_order(kernel, attributes), attributes, axis=1)
+        W = in_formula_order(W, attributes) if V == m else W
+        names = tuple(kept.sizes) if V < m else None
+        return cls(attributes, names, kernel, W, in_formula_order(F, attributes, axis=1), lr, depth)
 
     @property
     def model(self) -> UFM:
@@ -95,11 +148,12 @@ class Start:
 
 
 def forecast(
-    source: Run | Start | np.ndarray,
+    source: Any,
     attributes: Attributes | None = None,
     t: Any = None,
     *,
     level: str | None = None,
+    inputs: Any = None,
     W0: np.ndarray | None = None,
     F0: np.ndarray | None = None,
     labels: Any = None,
@@ -111,7 +165,8 @@ def forecast(
 
     Parameters
     ----------
-    source : recorded run, Start, or kernel Theta (m, m) with `attributes`, `W0` and `F0`
+    source : recorded run, Start, kernel Theta (m, m) with `attributes`, `W0` and `F0`, or untrained PyTorch network
+        with `attributes` and `inputs` (see `Start.of_network`)
     attributes : structure of the contexts; taken from a run
     t : output times, learning rate x steps (a run's recorded times if None)
     level : one of `modes`, `flow`, `map`, `flow_deep`, `map_deep`; the designated one (see `designate`) if None
@@ -136,7 +191,7 @@ def forecast(
     >>> forecast(example_run(), level="modes").window().peak < 10
     True
     """
-    start = _start(source, attributes, W0, F0, labels, lr, depth)
+    start = _start(source, attributes, inputs, W0, F0, labels, lr, depth)
     times = source.time if t is None and isinstance(source, Run) else output_times(_required(t, "t"))
     if level is None:
         level, _ = designate(start, times, {}, progress)
@@ -182,19 +237,18 @@ def forecast_all(run: Run, progress: Progress | None = None) -> tuple[dict[str, 
 
 
 def _start(
-    source: Any, attributes: Attributes | None, W0: Any, F0: Any, labels: Any, lr: float | None, depth: int | None
+    source: Any, attributes: Attributes | None, inputs: Any, W0: Any, F0: Any, labels: Any, lr: float | None,
+    depth: int | None,
 ) -> Start:
     if isinstance(source, (Run, Start)):
         start = Start.of(source) if isinstance(source, Run) else source
     else:
         structure = _required(attributes, "attributes")
-        kernel, W, F = (np.asarray(_required(part, name), dtype=float)
-                        for part, name in ((source, "source"), (W0, "W0"), (F0, "F0")))
-        kept = structure.keep(labels)
-        V, m = int(kept.cardinality), int(structure.cardinality)
-        if F.ndim != 2 or F.shape[1] != m or W.shape != (V, F.shape[0]):
-            raise InputError(f"W0, F0: shapes {W.shape} and {F.shape}; they must be ({V}, d) and (d, {m}).")
-        start = Start(structure, tuple(kept.sizes) if labels is not None else None, kernel, W, F, lr, depth)
+        if inputs is not None:
+            start = Start.of_network(source, inputs, structure, labels, lr, depth)
+        else:
+            W, F = _required(W0, "W0"), _required(F0, "F0")
+            start = Start.of_arrays(_required(source, "source"), W, F, structure, labels, lr, depth)
     _check(start)
     return start
 
@@ -279,7 +333,7 @@ def _steps(
     lr = float(start.lr or 0.0)
     wanted = np.rint(times / lr).astype(int)
     W, F = start.W, start.F
-    found = []
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     for step in range(int(wanted[-1]) + 1):
         while len(found) < len(wanted) and wanted[len(found)] == step:
             found.append((W, F))

@@ -146,7 +146,7 @@ def save_run(
     writer.writerow(rows)
     writer.writerows(zip(*rows.values(), strict=True))
     packed = io.BytesIO()
-    np.savez(packed, **arrays)
+    np.savez(packed, **arrays)  # type: ignore[arg-type]  # numpy types every keyword as its flag allow_pickle
     write_whole(stem.with_name(stem.name + ".attributes.csv"), table.getvalue().encode())
     write_whole(stem.with_name(stem.name + ".json"), (json.dumps(dict(meta), indent=1) + "\n").encode())
     write_whole(target, packed.getvalue())

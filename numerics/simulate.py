@@ -85,7 +85,7 @@ def simulate(
     --------
     >>> trajectory = simulate(UFM("color[4] * shape[6]", ridge=1e-3), t=[0, 10, 1e5])
     >>> trajectory.data["z"].sel(stratum="color").values.round(4).tolist()
-    [0.0, 0.0, 6.8483]
+    [0.0, 0.0, 6.8845]
     """
     if device != "cpu":
         raise InputError(f"device: {device!r} is not available; this version integrates on 'cpu'.")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ufmflow.numerics import runs
 from ufmflow.numerics.runs import example_run
 
-DATA = Path(__import__("ufmflow.numerics.runs", fromlist=["x"]).__file__).parent / "data"
-FLOW = DATA / "crossed_4x6_mlp_flow"
+FLOW = Path(runs.__file__).parent / "data" / "crossed_4x6_mlp_flow"
 TOML = """
 [model]
 attributes = "color[4] * shape[6]"
@@ -23,7 +23,8 @@ t = [0.0, 10.0, 1000.0]
 
 
 def ufmflow(*arguments, cwd=None):
-    command = [sys.executable, "-m", "ufmflow", *map(str, arguments)]
+    # The installed script: `python -m` would put the repository's own folder first on the path.
+    command = [str(Path(sys.executable).with_name("ufmflow")), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 

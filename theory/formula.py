@@ -80,11 +80,14 @@ def restrict(node: Node, names: frozenset[str]) -> Node | None:
     return join(type(node), [kept for part in node.parts if (kept := restrict(part, names)) is not None])
 
 
-def join(kind: type, parts: list) -> Node | None:
+def join(kind: type[Crossing] | type[Nesting], parts: list[Node]) -> Node | None:
     """Join trees by `Crossing` or `Nesting`, which are associative: parts of the same kind are merged."""
     if len(parts) < 2:
         return parts[0] if parts else None
-    return kind(tuple(leaf for part in parts for leaf in (part.parts if isinstance(part, kind) else (part,))))
+    merged: list[Node] = []
+    for part in parts:
+        merged.extend(part.parts if isinstance(part, kind) else (part,))
+    return kind(tuple(merged))
 
 
 def parse(text: str) -> Node:
@@ -148,7 +151,7 @@ class _Parser:
             raise self.error(at, f"expected * or / before {value!r}")
         return node
 
-    def series(self, operator: str, kind: type) -> Node:
+    def series(self, operator: str, kind: type[Crossing] | type[Nesting]) -> Node:
         parts = [self.operand(operator)]
         while self.peek()[1] == operator:
             self.take()

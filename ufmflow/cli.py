@@ -166,7 +166,7 @@ def forecast(
         trajectory.save(out)
     data = trajectory.data
     names = trajectory.attributes.names[1:]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"step": int(step), "time": float(time), "loss": float(loss), "semantic_index": float(index),
          "share_H": dict(zip(names, map(float, share), strict=True))}
         for step, time, loss, index, share in zip(

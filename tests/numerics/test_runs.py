@@ -64,7 +64,7 @@ def as_zarr(path):
 
 def as_safetensors(path):
     from_numpy = pytest.importorskip("safetensors.numpy")
-    from_numpy.save_file(dict(np.load(path).items()), path.with_suffix(".safetensors"))
+    from_numpy.save_file({k: np.ascontiguousarray(v) for k, v in np.load(path).items()}, path.with_suffix(".safetensors"))
 
 
 @pytest.mark.parametrize("convert", [as_zarr, as_safetensors])

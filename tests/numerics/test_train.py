@@ -8,7 +8,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from ufmflow.numerics.forecast import Start, forecast  # noqa: E402
+from ufmflow.numerics.networks import MLPBody, Network  # noqa: E402
 from ufmflow.numerics.runs import load_run  # noqa: E402
+from ufmflow.numerics.settings import code  # noqa: E402
 from ufmflow.numerics.train import OPTIMIZERS, recorded_steps, train  # noqa: E402
 from ufmflow.theory.attributes import Attributes  # noqa: E402
 from ufmflow.theory.errors import InputError  # noqa: E402
@@ -208,3 +211,28 @@ def test_an_output_that_cannot_be_written_is_refused_before_training(tmp_path):
         train("objects", tmp_path / "file" / "run", **SMALL | {"steps": 10**8})
     with pytest.raises(InputError, match="out: .*runs/objects"):
         train("objects", tmp_path / "run.zarr", **SMALL)
+
+
+def test_a_network_is_forecast_from_its_own_start(tmp_path):
+    """Measured on the network itself, the start is the recorded run's: float32 features, so 1e-5 relative."""
+    run = load_run(train("objects", tmp_path / "run", features=32, steps=2, snapshots=2))
+    contexts = code(run.attributes, None, "all")
+    torch.manual_seed(0)
+    body = MLPBody(vocabulary=contexts.vocabulary, layers=3, width=256, features=32)
+    network = Network(body, features=32, labels=24)
+    tokens = torch.from_numpy(contexts.tokens)
+    measured = Start.of_network(network, tokens, run.attributes, lr=run.lr, depth=3)
+    recorded = Start.of(run)
+    np.testing.assert_allclose(measured.kernel, recorded.kernel, rtol=1e-5, atol=1e-6 * abs(recorded.kernel).max())
+    np.testing.assert_allclose(measured.F, recorded.F, rtol=1e-4, atol=1e-6)
+    trajectory = forecast(network, run.attributes, [0.0, 1.0], inputs=tokens, level="flow")
+    assert np.abs(trajectory.shares()[0] - run.shares()[0]).max() < 1e-5
+    assert np.abs(measured.kernel.T[::-1] - recorded.kernel).max() > 1e-2 * abs(recorded.kernel).max()
+    with pytest.raises(InputError, match="features_before_norm"):
+        forecast(torch.nn.Linear(2, 2), run.attributes, [0.0, 1.0], inputs=tokens)
+
+
+def test_a_run_of_another_optimizer_is_not_forecast_silently(tmp_path):
+    run = load_run(train("objects", tmp_path / "run", optimizer="adamw", width=8, features=8, steps=2, snapshots=2))
+    with pytest.raises(InputError, match="adamw"):
+        forecast(run)
