@@ -53,8 +53,7 @@ def structures(draw: st.DrawFn, max_cardinality: int = 24, max_factors: int = 4)
     parts: list[Node] = [Factor(name, sp.Integer(n)) for name, n in zip(NAMES, sizes, strict=False)]
     while len(parts) > 1:
         at = draw(st.integers(0, len(parts) - 2))
-        kind: type[Crossing] | type[Nesting] = draw(st.sampled_from((Crossing, Nesting)))
-        joined = join(kind, parts[at : at + 2])
+        joined = join(Crossing if draw(st.booleans()) else Nesting, parts[at : at + 2])
         assert joined is not None
         parts[at : at + 2] = [joined]
     return Attributes(str(parts[0]))
