@@ -3,7 +3,7 @@ PYTHON ?= python3
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test test-slow clean
+.PHONY: demo test clean
 
 # Set up, run the main job, and say where the report is.
 demo: .venv/installed
@@ -12,10 +12,6 @@ demo: .venv/installed
 # Set up, build the wheel, and test what it installs.
 test: .venv-test/installed
 	.venv-test/bin/pytest
-
-# The longer checks.
-test-slow: .venv-test/installed
-	.venv-test/bin/pytest -m slow
 
 SOURCES := $(shell find theory numerics proofs ufmflow -type f -not -path '*/__pycache__/*') setup.cfg pyproject.toml
 
