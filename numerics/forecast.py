@@ -69,7 +69,7 @@ class Start:
         if run.data["step"].values[0] != 0:
             raise InputError(f"step: the run {run.name} starts at step {run.data['step'].values[0]}, not 0.")
         optimizer, decay = run.meta.get("optimizer", "sgd"), run.meta.get("weight_decay", 0.0)
-        if optimizer != "sgd" or decay:
+        if str(optimizer).lower() != "sgd" or decay:
             raise InputError(
                 f"optimizer: the run {run.name} used {optimizer} with weight decay {decay}; the forecast covers plain "
                 "full-batch sgd without weight decay."

@@ -72,7 +72,6 @@ def observe(
     arrays["H"] = (("time", "context", "feature"), ordered)
     unused = 0 if W is None else W.shape[1] - len(rows)
     data = dataset(attributes, kept, times, w, h, z, found, source="observe", unused_labels=unused).assign(arrays)
-    data.attrs.pop("order", None)  # rows are in the formula's order now
     return Trajectory(data)
 
 

@@ -2,7 +2,8 @@
 
 Dimensions `time` and `stratum` (plus `context`, `label`, `feature` where whole matrices are kept); variables
 
-    w, h, z          (time, stratum)   singular values of W, H and Z = W H on the strata
+    w, h, z          (time, stratum)   singular values of W, H and Z = W H on the strata; reduced flows keep the
+                                       sign with which w and h cross zero, whole matrices give magnitudes
     share_H, share_W (time, stratum)   m_A e_A / sum over B != mean of m_B e_B, e_A = h_A^2 or w_A^2; the mean's is 0
     loss             (time,)           without ridge
     semantic_index   (time,)           (share of main effects - its ETF value) / (1 - its ETF value)
@@ -59,10 +60,8 @@ class Trajectory:
 
     @cached_property
     def attributes(self) -> Attributes:
-        """The structure of the contexts, with the rows' order where it is not the formula's."""
-        made = Attributes(self.data.attrs["formula"])
-        order = self.data.attrs.get("order")
-        return made if order is None else Attributes._of(made.tree, tuple(order))
+        """The structure of the contexts; every array of the data is in its formula's order."""
+        return Attributes(self.data.attrs["formula"])
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -87,7 +86,7 @@ class Trajectory:
             raise InputError(f"time: {time} is not finite; give one between {self.time[0]} and {self.time[-1]}.")
         row = self.data.sel(time=time, method="nearest")
         if "H" in self.data:
-            H = in_formula_order(row["H"].values, self.attributes)
+            H = row["H"].values
             return H @ H.T
         squares = {A: float(row["h"].sel(stratum=A)) ** 2 for A in self.attributes.names}
         return strata.apply(np.eye(int(self.attributes.cardinality)), squares, self.attributes)
@@ -204,8 +203,6 @@ def dataset(
         "versions": json.dumps(versions()),
         **attrs,
     }
-    if attributes.order is not None and attributes.order != tuple(range(len(attributes.order))):
-        record["order"] = list(attributes.order)
     coordinates = {
         "time": ("time", time, {"long_name": "time", "units": "learning rate x steps"}),
         "stratum": list(attributes.names),

@@ -126,7 +126,7 @@ def _held_norm_limit(model: UFM) -> dict[str, Point]:
 
 
 def persistence(model: UFM) -> Persistence:
-    """Solve the max-margin programme exactly (rational simplex).
+    """Solve the max-margin programme by exact rational simplex; an irrational sqrt(kW kH) is rounded to 15 digits first.
 
     Raises
     ------

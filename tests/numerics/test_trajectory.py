@@ -196,3 +196,16 @@ def test_a_file_is_no_store(tmp_path):
     (tmp_path / "run.zarr").write_text("text")
     with pytest.raises(InputError, match="^path: .* is no zarr store"):
         Trajectory.load(tmp_path / "run.zarr")
+
+
+def test_a_tables_order_does_not_disturb_a_full_trajectory():
+    """The arrays of a trajectory are in the formula's order, so the Gram of a full run is the reduced one's."""
+    table = {"a": list("yxyxyx"), "b": list("prqprq")}
+    attributes = Attributes.from_table(table)
+    model = UFM(attributes, feature_kernel={"a": 3, "b": 1, "a:b": 0.2}, ridge=0.01)
+    full, reduced = (simulate(model, [0.0, 30.0], init=0.1, full=full) for full in (True, False))
+    H = full.data["H"].values[-1]
+    np.testing.assert_array_equal(full.gram(30.0), H @ H.T)
+    np.testing.assert_allclose(full.gram(30.0), reduced.gram(30.0), atol=1e-7)  # 1e-8 in h, entries of a few units
+    moved = in_formula_order(H, attributes)
+    assert np.abs(moved @ moved.T - reduced.gram(30.0)).max() > 1e-2
