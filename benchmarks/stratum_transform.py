@@ -18,6 +18,7 @@ from ufmflow.theory.attributes import Attributes
 
 
 def median_ms(call, repeats=20):
+    """Median wall time of a call in milliseconds, after one call that warms up."""
     call()
     times = []
     for _ in range(repeats):
@@ -28,6 +29,7 @@ def median_ms(call, repeats=20):
 
 
 def row(formula, columns=1, dense=False):
+    """Time one structure: the transform, a copy of its array, and on request the dense matrix product."""
     attributes = Attributes(formula)
     random = np.random.default_rng(0)
     x = random.standard_normal((int(attributes.cardinality), columns))

@@ -1,13 +1,13 @@
 """A simulation described in TOML: a [model] table and a [simulate] table, checked key by key.
 
-    [model]
-    attributes = "color[4] * shape[6]"
-    kernel = { color = 1.0, shape = 1.0, residual = 0.1 }    # embedding kernel; or feature_kernel = { stratum = number }
-    ridge = 1e-3
+[model]
+attributes = "color[4] * shape[6]"
+kernel = { color = 1.0, shape = 1.0, residual = 0.1 }    # embedding kernel; or feature_kernel = { stratum = number }
+ridge = 1e-3
 
-    [simulate]
-    t = 1e5
-    init = 1e-3
+[simulate]
+t = 1e5
+init = 1e-3
 """
 
 import os
@@ -66,7 +66,7 @@ def model_of(table: Mapping[str, Any]) -> UFM:
     """
     arguments = dict(table)
     if "attributes" not in arguments:
-        raise InputError("config: [model] needs attributes, for example attributes = \"color[4] * shape[6]\".")
+        raise InputError('config: [model] needs attributes, for example attributes = "color[4] * shape[6]".')
     attributes = Attributes(arguments.pop("attributes"))
     if "kernel" in arguments:
         if "feature_kernel" in arguments:

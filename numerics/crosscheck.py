@@ -110,10 +110,19 @@ class Check:
         lr = self.run.lr
 
         def window(found: Window | None) -> dict[str, float] | None:
-            return None if found is None else {
-                "onset": found.onset, "peak": found.peak, "end": found.end, "height": found.height,
-                "onset_step": found.onset / lr, "peak_step": found.peak / lr, "end_step": found.end / lr,
-            }
+            return (
+                None
+                if found is None
+                else {
+                    "onset": found.onset,
+                    "peak": found.peak,
+                    "end": found.end,
+                    "height": found.height,
+                    "onset_step": found.onset / lr,
+                    "peak_step": found.peak / lr,
+                    "end_step": found.end / lr,
+                }
+            )
 
         return {
             "run": self.run.name,
@@ -187,7 +196,9 @@ def crosscheck(
         rule,
         baseline_etf=_mean_rmse(observed - etf / etf.sum()),
         baseline_frozen=_mean_rmse(observed - observed[0]),
-        kernel_residual=strata.residual(run.data["kernel_init"].values, run.attributes) if "kernel_init" in run.data else None,
+        kernel_residual=strata.residual(run.data["kernel_init"].values, run.attributes)
+        if "kernel_init" in run.data
+        else None,
         gram_residual=np.array([strata.residual(H @ H.T, run.attributes) for H in run.data["H"].values]),
         departs_at=float(run.time[beyond[0]]) if beyond.size else None,
         windows={"observed": run.window(), "forecast": trajectories[designated].window()},

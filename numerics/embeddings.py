@@ -33,7 +33,9 @@ def read_embeddings(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | N
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"file: cannot read {name!r} as .npy or .npz ({error}).") from None
     if "H" not in found and len(keys) != 1:
-        raise InputError(f"file: {name!r} holds {', '.join(keys) or 'nothing'}; name the embeddings H, or store one array.")
+        raise InputError(
+            f"file: {name!r} holds {', '.join(keys) or 'nothing'}; name the embeddings H, or store one array."
+        )
     H = found["H"] if "H" in found else found[keys[0]]
     return _two_dimensional(H, name), _two_dimensional(found["W"], name) if "W" in found and "H" in found else None
 
@@ -56,5 +58,7 @@ def read_table(path: str | os.PathLike, formula: str | None = None) -> tuple[Att
 
 def _two_dimensional(array: np.ndarray, name: str) -> np.ndarray:
     if array.ndim != 2 or array.dtype.kind not in "iuf":
-        raise InputError(f"file: {name!r} holds an array of shape {array.shape} and type {array.dtype}; rows of numbers are needed.")
+        raise InputError(
+            f"file: {name!r} holds an array of shape {array.shape} and type {array.dtype}; rows of numbers are needed."
+        )
     return array.astype(float)

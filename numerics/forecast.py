@@ -83,7 +83,12 @@ class Start:
 
     @classmethod
     def of_network(
-        cls, network: Any, inputs: Any, attributes: Attributes, labels: Any = None, lr: float | None = None,
+        cls,
+        network: Any,
+        inputs: Any,
+        attributes: Attributes,
+        labels: Any = None,
+        lr: float | None = None,
         depth: int | None = None,
     ) -> "Start":
         """Measure the kernel, features and head of an untrained PyTorch network (extra `train`).
@@ -108,7 +113,13 @@ class Start:
 
     @classmethod
     def of_arrays(
-        cls, kernel: Any, W: Any, F: Any, attributes: Attributes, labels: Any = None, lr: float | None = None,
+        cls,
+        kernel: Any,
+        W: Any,
+        F: Any,
+        attributes: Attributes,
+        labels: Any = None,
+        lr: float | None = None,
         depth: int | None = None,
     ) -> "Start":
         """Contexts in the order of the attributes' table, put into the formula's order.
@@ -121,8 +132,7 @@ class Start:
         V, m = int(kept.cardinality), int(attributes.cardinality)
         if F.ndim != 2 or F.shape[1] != m or W.shape != (V, F.shape[0]):
             raise InputError(f"W0, F0: shapes {W.shape} and {F.shape}; they must be ({V}, d) and (d, {m}).")
-        if kernel.shape != (m, m):
-            raise InputError(f"kernel: shape {kernel.shape}; {attributes} needs ({m}, {m}).")
+        _check_shape(kernel, attributes)
         kernel = in_formula_order(in_formula_order(kernel, attributes), attributes, axis=1)
         W = in_formula_order(W, attributes) if V == m else W
         names = tuple(kept.sizes) if V < m else None
@@ -142,7 +152,8 @@ class Start:
     def levels(self) -> tuple[str, ...]:
         """The levels that can be forecast: `map` needs a learning rate, the depth law a depth."""
         return tuple(
-            level for level in LEVELS
+            level
+            for level in LEVELS
             if (self.lr is not None or "map" not in level) and (self.depth is not None or "deep" not in level)
         )
 
@@ -237,7 +248,13 @@ def forecast_all(run: Run, progress: Progress | None = None) -> tuple[dict[str, 
 
 
 def _start(
-    source: Any, attributes: Attributes | None, inputs: Any, W0: Any, F0: Any, labels: Any, lr: float | None,
+    source: Any,
+    attributes: Attributes | None,
+    inputs: Any,
+    W0: Any,
+    F0: Any,
+    labels: Any,
+    lr: float | None,
     depth: int | None,
 ) -> Start:
     if isinstance(source, (Run, Start)):
@@ -254,7 +271,6 @@ def _start(
 
 
 def _check(start: Start) -> None:
-    m = int(start.attributes.cardinality)
     for name, array in (("W0", start.W), ("F0", start.F)):
         if not np.all(np.isfinite(array)):
             raise InputError(f"{name}: it holds NaN or infinity; give finite numbers.")
@@ -264,8 +280,7 @@ def _check(start: Start) -> None:
         raise InputError(f"lr: {start.lr} is no learning rate; give a positive number, or None.")
     if start.depth is not None and not (isinstance(start.depth, (int, np.integer)) and start.depth >= 1):
         raise InputError(f"depth: {start.depth!r} is no number of layers; give a whole number of at least 1, or None.")
-    if start.kernel.shape != (m, m):
-        raise InputError(f"kernel: shape {start.kernel.shape}; {start.attributes} needs ({m}, {m}).")
+    _check_shape(start.kernel, start.attributes)
     if not np.all(np.isfinite(start.kernel)):
         raise InputError("kernel: it holds NaN or infinity; measure it again.")
     # Centred: the mean direction, often ten times the others, is in every algebra and would hide what is not.
@@ -276,6 +291,12 @@ def _check(start: Start) -> None:
             f"kernel: {outside:.2f} of its centred norm lies outside the algebra of {start.attributes} (at most "
             f"{LARGEST_RESIDUAL} is allowed); are these the attributes, and the rows in their order?"
         )
+
+
+def _check_shape(kernel: np.ndarray, attributes: Attributes) -> None:
+    m = int(attributes.cardinality)
+    if kernel.shape != (m, m):
+        raise InputError(f"kernel: shape {kernel.shape}; {attributes} needs ({m}, {m}).")
 
 
 def _required(value: Any, name: str) -> Any:
@@ -296,7 +317,9 @@ def _forecast_level(start: Start, times: np.ndarray, level: str, progress: Progr
         pairs = _steps(flow, start, times, progress)
     variables, kept = read_matrices(flow, pairs)
     config = json.dumps(flow.model.config())
-    return _named(Trajectory(dataset(start.attributes, start.labels, times, *variables, model=config).assign(kept)), level)
+    return _named(
+        Trajectory(dataset(start.attributes, start.labels, times, *variables, model=config).assign(kept)), level
+    )
 
 
 def _named(trajectory: Trajectory, level: str) -> Trajectory:
@@ -310,9 +333,7 @@ def _kernel_action(start: Start, deep: bool) -> Callable[[np.ndarray, np.ndarray
         return lambda X, F: X @ Theta
     m = len(Theta)
     names = start.attributes.names
-    projectors = np.stack(
-        [strata.apply(np.eye(m), {B: float(A == B) for B in names}, start.attributes) for A in names]
-    )
+    projectors = np.stack([strata.apply(np.eye(m), {B: float(A == B) for B in names}, start.attributes) for A in names])
     rows = projectors.reshape(len(names), m * m)
     energy = rows @ (start.F.T @ start.F).ravel()
     alive = energy > 0
@@ -343,7 +364,9 @@ def _steps(
         W, F = W + lr * dW, F + lr * dF
         if step % 1000 == 0:
             if not np.all(np.isfinite(F)):
-                raise IntegrationError(f"the discrete steps diverged before step {step}: the learning rate {lr} is too large")
+                raise IntegrationError(
+                    f"the discrete steps diverged before step {step}: the learning rate {lr} is too large"
+                )
             if progress is not None:
                 progress(step, int(wanted[-1]))
     return found

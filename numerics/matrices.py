@@ -105,8 +105,8 @@ class MatrixFlow:
     def loss(self, W: np.ndarray, F: np.ndarray) -> float:
         """The loss without ridge."""
         Z = W @ self.embed(F)
-        per_context = ((Z - self.targets) ** 2).sum(axis=0) / 2 if self.model.loss == "mse" else cross_entropy(
-            Z, self.targets
+        per_context = (
+            ((Z - self.targets) ** 2).sum(axis=0) / 2 if self.model.loss == "mse" else cross_entropy(Z, self.targets)
         )
         return float(self.scale * per_context.sum())
 
@@ -137,7 +137,9 @@ def label_of_context(attributes: Attributes, labels: Attributes) -> np.ndarray:
     return np.ravel_multi_index(tuple(cells[kept]), labels.shape)
 
 
-def symmetric_start(model: UFM, w: dict[str, float], h: dict[str, float], width: int, seed: int) -> tuple[np.ndarray, ...]:
+def symmetric_start(
+    model: UFM, w: dict[str, float], h: dict[str, float], width: int, seed: int
+) -> tuple[np.ndarray, ...]:
     """W (V, d) and H (d, m) with the given singular values on the strata, on a random orthonormal frame.
 
     The frame has m orthonormal directions, one for each context (less the mean when d = m - 1 and its modes vanish).

@@ -76,7 +76,9 @@ def analyse(H: np.ndarray, attributes: Attributes, labels: Any = None, W: np.nda
     centred = means - means.mean(axis=0)
     norms = np.linalg.norm(centred, axis=1)
     if not np.all(norms > 0):
-        raise InputError(f"H: the mean of label {int(np.argmin(norms))} is the mean of all; its direction is undefined.")
+        raise InputError(
+            f"H: the mean of label {int(np.argmin(norms))} is the mean of all; its direction is undefined."
+        )
     unit = centred / norms[:, None]
     head = seen.data["W"].values[0] if W is not None else None
     gram = ordered @ ordered.T

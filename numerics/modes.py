@@ -65,7 +65,9 @@ def compile_modes(model: UFM) -> Modes:
         When a symbol has no number, or when the `normalized` constraint has no width.
     """
     if model.free_symbols:
-        raise InputError(f"model: {sorted(map(str, model.free_symbols))[0]} has no number; numbers are needed to simulate.")
+        raise InputError(
+            f"model: {sorted(map(str, model.free_symbols))[0]} has no number; numbers are needed to simulate."
+        )
     if model.constraint == "normalized" and model.width is None:
         raise InputError("width: a normalized model needs it to simulate, since |h_j|^2 = width; give width=d.")
     template = _template(model)

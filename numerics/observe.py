@@ -112,5 +112,7 @@ def _checked(array: Any, name: str) -> np.ndarray:
 def _given(loss: Any, count: int) -> np.ndarray:
     values = np.asarray(loss, dtype=float)
     if values.shape != (count,) or not np.all(np.isfinite(values)):
-        raise InputError(f"loss: shape {values.shape}, finite: {bool(np.all(np.isfinite(values)))}; give {count} finite losses.")
+        raise InputError(
+            f"loss: shape {values.shape}, finite: {bool(np.all(np.isfinite(values)))}; give {count} finite losses."
+        )
     return values

@@ -35,8 +35,9 @@ class Plots:
             ax.set(ylabel="share of the Gram of $H$", ylim=(0, 1))
             return fig, ax
 
-    def singular_values(self, letter: str = "z", observed: "Trajectory | None" = None, ax: "Axes | None" = None
-                        ) -> "tuple[Figure, Any]":
+    def singular_values(
+        self, letter: str = "z", observed: "Trajectory | None" = None, ax: "Axes | None" = None
+    ) -> "tuple[Figure, Any]":
         """Singular values of W, H or Z = W H on the strata over log time."""
         with _style():
             fig, ax = _axes(ax)
@@ -52,7 +53,9 @@ class Plots:
             data = self.trajectory.data
             ax.plot(data["time"], data["loss"], "-", color=_color(0), label="forecast" if observed else None)
             if observed is not None:
-                ax.plot(observed.data["time"], observed.data["loss"], "o", color=_color(1), label="observed", mfc="none")
+                ax.plot(
+                    observed.data["time"], observed.data["loss"], "o", color=_color(1), label="observed", mfc="none"
+                )
                 ax.legend()
             _log_time(ax, self.trajectory.time)
             _shade(ax, (observed or self.trajectory).window())
@@ -88,7 +91,13 @@ class Plots:
             color, line = _color(i), LINES[(i // 7 + i) % 4]
             ax.plot(data["time"], data[variable].sel(stratum=A), line, color=color, label=A)
             if observed is not None:
-                ax.plot(observed.data["time"], observed.data[variable].sel(stratum=A), MARKERS[i % 7], color=color, mfc="none")
+                ax.plot(
+                    observed.data["time"],
+                    observed.data[variable].sel(stratum=A),
+                    MARKERS[i % 7],
+                    color=color,
+                    mfc="none",
+                )
         _log_time(ax, self.trajectory.time)
         ax.legend(title="line: forecast, dots: observed" if observed is not None else None, title_fontsize=8)
 

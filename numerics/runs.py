@@ -100,10 +100,15 @@ def load_run(path: str | os.PathLike) -> Run:
     observed = observe(arrays["H"], arrays["W"], arrays["label"], attributes, time, arrays["loss"])
     stated, kept = attributes.keep(meta.get("labels")), attributes.keep(observed.labels)
     if stated != kept:
-        raise InputError(f"labels: {stem.name}.json states {stated}, but the recorded labels keep {kept}; mend one of them.")
+        raise InputError(
+            f"labels: {stem.name}.json states {stated}, but the recorded labels keep {kept}; mend one of them."
+        )
     data = observed.data.assign_coords(step=("time", arrays["step"]))
     if "feature_norm" in arrays:
-        data["feature_norm"] = (("time", "context"), in_formula_order(arrays["feature_norm"], attributes, axis=1).astype(float))
+        data["feature_norm"] = (
+            ("time", "context"),
+            in_formula_order(arrays["feature_norm"], attributes, axis=1).astype(float),
+        )
     if "kernel_init" in arrays:
         kernel = in_formula_order(in_formula_order(arrays["kernel_init"], attributes), attributes, axis=1)
         data["kernel_init"] = (("context", "other_context"), kernel.astype(float))
@@ -178,7 +183,9 @@ def _read_json(path: Path) -> dict:
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"path: cannot read {str(path)!r}: {error.strerror}; a run has it beside its arrays.") from None
+        raise InputError(
+            f"path: cannot read {str(path)!r}: {error.strerror}; a run has it beside its arrays."
+        ) from None
     except ValueError as error:
         raise InputError(f"path: {str(path)!r} is no JSON ({error}).") from None
     if not isinstance(meta, dict):
@@ -215,8 +222,13 @@ def _check(arrays: Mapping[str, np.ndarray], attributes: Attributes, file: Path)
     m = int(np.prod(attributes.shape))
     T = len(arrays["step"]) if arrays["step"].ndim == 1 else 0
     shapes = {
-        "step": (T,), "loss": (T,), "label": (m,), "feature_norm": (T, m), "kernel_init": (m, m),
-        "H": (T, m, None), "W": (T, None, None),
+        "step": (T,),
+        "loss": (T,),
+        "label": (m,),
+        "feature_norm": (T, m),
+        "kernel_init": (m, m),
+        "H": (T, m, None),
+        "W": (T, None, None),
     }
     for name, array in arrays.items():
         wanted = shapes[name]

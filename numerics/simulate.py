@@ -135,7 +135,9 @@ def _full(
     model: UFM, times: np.ndarray, init: Any, rtol: float, atol: float, seed: int, progress: Progress | None
 ) -> tuple[tuple[np.ndarray, ...], dict]:
     if model.free_symbols:
-        raise InputError(f"model: {sorted(map(str, model.free_symbols))[0]} has no number; numbers are needed to simulate.")
+        raise InputError(
+            f"model: {sorted(map(str, model.free_symbols))[0]} has no number; numbers are needed to simulate."
+        )
     W0, F0 = _full_start(model, init, seed)
     flow = MatrixFlow.of(model)
     return read_matrices(flow, integrate_matrices(flow, W0, F0, times, rtol, atol, progress))
@@ -167,9 +169,7 @@ def integrate_matrices(
     return [unpack(column) for column in y.T]
 
 
-def read_matrices(
-    flow: MatrixFlow, pairs: list[tuple[np.ndarray, np.ndarray]]
-) -> tuple[tuple[np.ndarray, ...], dict]:
+def read_matrices(flow: MatrixFlow, pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[tuple[np.ndarray, ...], dict]:
     """(w, h, z, loss) and the arrays `W`, `H` of the data set, from W and features at each time."""
     W = np.stack([W for W, _ in pairs])
     H = np.stack([flow.embed(F).T for _, F in pairs])
@@ -210,8 +210,9 @@ def _start(model: UFM, init: Any) -> tuple[dict[str, float], dict[str, float]]:
         if unknown or missing:
             what = f"stratum {unknown[0]!r} is unknown" if unknown else f"stratum {missing[0]!r} has no value"
             raise InputError(f"init: {what}; give one number for each of {', '.join(names)}.")
-        pairs = {name: value if isinstance(value := init.get(name, 0.0), (tuple, list)) else (value, value)
-                 for name in names}
+        pairs = {
+            name: value if isinstance(value := init.get(name, 0.0), (tuple, list)) else (value, value) for name in names
+        }
     elif isinstance(init, (tuple, list, Gaussian)):
         raise InputError("init: arrays and gaussian(scale) start whole matrices; add full=True, or give a number.")
     else:
@@ -257,7 +258,9 @@ def _full_start(model: UFM, init: Any, seed: int) -> tuple[np.ndarray, np.ndarra
         except (TypeError, ValueError):
             raise InputError("init: W0 or H0 is no array of numbers; give the pair (W0, H0).") from None
         if W0.ndim != 2 or W0.shape[0] != V or (model.width is not None and W0.shape[1] != width):
-            raise InputError(f"init: W0 has shape {W0.shape}; it must be (labels, width) = ({V}, {model.width or 'd'}).")
+            raise InputError(
+                f"init: W0 has shape {W0.shape}; it must be (labels, width) = ({V}, {model.width or 'd'})."
+            )
         if H0.shape != (W0.shape[1], m):
             raise InputError(
                 f"init: H0 has shape {H0.shape}; it must be (width, contexts) = ({W0.shape[1]}, {m})"
@@ -269,6 +272,8 @@ def _full_start(model: UFM, init: Any, seed: int) -> tuple[np.ndarray, np.ndarra
     w, h = _start(model, init)
     _check_capacity(model, h)
     if width < m:
-        raise InputError(f"width: {width} is below the {m} contexts; a symmetric full start needs a direction for each.")
+        raise InputError(
+            f"width: {width} is below the {m} contexts; a symmetric full start needs a direction for each."
+        )
     W0, H0 = symmetric_start(model, w, h, width, seed)
     return W0, H0

@@ -104,9 +104,13 @@ class Trajectory:
             return None
         above = np.flatnonzero(index >= height / 2)
         first, last = int(above[0]), int(above[-1])
-        onset = time[0] if first == 0 else np.interp(height / 2, index[first - 1 : first + 1], time[first - 1 : first + 1])
-        end = time[-1] if last == len(time) - 1 else np.interp(
-            -height / 2, -index[last : last + 2], time[last : last + 2]
+        onset = (
+            time[0] if first == 0 else np.interp(height / 2, index[first - 1 : first + 1], time[first - 1 : first + 1])
+        )
+        end = (
+            time[-1]
+            if last == len(time) - 1
+            else np.interp(-height / 2, -index[last : last + 2], time[last : last + 2])
         )
         return Window(float(onset), float(time[peak]), float(end), height)
 

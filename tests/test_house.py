@@ -53,7 +53,9 @@ def test_every_folder_with_modules_is_a_listed_package():
     config.read(ROOT / "setup.cfg")
     listed = set(config["options"]["packages"].split())
     folders = {path.parent.relative_to(ROOT) for path in sources()}
-    on_disk = {".".join(folder.parts if folder.parts[0] == "ufmflow" else ("ufmflow", *folder.parts)) for folder in folders}
+    on_disk = {
+        ".".join(folder.parts if folder.parts[0] == "ufmflow" else ("ufmflow", *folder.parts)) for folder in folders
+    }
     assert listed == on_disk
 
 
@@ -63,8 +65,11 @@ def test_no_module_imports_a_layer_by_its_bare_name():
 
 
 def test_layers_import_downwards_only():
-    wrong = {str(p): imported_layers(p) for p in sources() if (layer := p.relative_to(ROOT).parts[0]) in LAYERS
-             and not imported_layers(p) <= ALLOWED[layer]}
+    wrong = {
+        str(p): imported_layers(p)
+        for p in sources()
+        if (layer := p.relative_to(ROOT).parts[0]) in LAYERS and not imported_layers(p) <= ALLOWED[layer]
+    }
     assert wrong == {}
     assert imported_layers(ROOT / "numerics" / "modes.py") == {"theory"}
 

@@ -74,7 +74,10 @@ def derive_flow(model: UFM) -> ModeFlow:
     descent, loss = _descent_of_loss(model, z)
     definitions = [*logits, *descent[:-1], *((g[A], descent[-1][1][A]) for A in kept)]
     lam_W, lam_H = model.ridge
-    ridge_W, ridge_H = lam_W / 2 * sum(m[A] * w[A] ** 2 for A in kept), lam_H / 2 * sum(m[A] * h[A] ** 2 for A in strata)
+    ridge_W, ridge_H = (
+        lam_W / 2 * sum(m[A] * w[A] ** 2 for A in kept),
+        lam_H / 2 * sum(m[A] * h[A] ** 2 for A in strata),
+    )
     products = dict(logits)
 
     def down(A: str, x: sp.Symbol, ridge: sp.Expr) -> sp.Expr:

@@ -39,9 +39,12 @@ def embedding_kernel(attributes: Attributes, weights: Mapping[str, Any], residua
     """
     alphas = {k: nonnegative(weights[k], f"weights[{k}]") for k in _known(attributes, weights)}
     delta = nonnegative(residual, "residual")
-    sharing = {k: attributes.cardinality / sp.prod([attributes.sizes[i] for i in attributes.closure(k)]) for k in alphas}
+    sharing = {
+        k: attributes.cardinality / sp.prod([attributes.sizes[i] for i in attributes.closure(k)]) for k in alphas
+    }
     return {
-        s.name: delta + sum((alphas[k] * sharing[k] for k in alphas if set(s.factors) <= attributes.closure(k)), sp.S(0))
+        s.name: delta
+        + sum((alphas[k] * sharing[k] for k in alphas if set(s.factors) <= attributes.closure(k)), sp.S(0))
         for s in attributes.strata
     }
 
@@ -70,7 +73,9 @@ def cooccurrence_targets(attributes: Attributes, eps: Any, weights: Mapping[str,
     w = {k: nonnegative(weights[k], f"weights[{k}]") for k in _known(attributes, weights)}
     total = sp.expand(sum(w.values()))
     if total != 1:
-        raise InputError(f"weights: they sum to {total}, not to 1; write fractions such as '1/3' where decimals cannot.")
+        raise InputError(
+            f"weights: they sum to {total}, not to 1; write fractions such as '1/3' where decimals cannot."
+        )
     return {
         s.name: 1 - mixed + mixed * sum((w[k] for k in w if set(s.factors) <= attributes.closure(k)), sp.S(0))
         for s in attributes.strata
@@ -80,7 +85,9 @@ def cooccurrence_targets(attributes: Attributes, eps: Any, weights: Mapping[str,
 def _known(attributes: Attributes, weights: Mapping[str, Any]) -> list[str]:
     for k in weights:
         if k not in attributes.sizes:
-            raise InputError(f"weights: {k!r} is no attribute of {attributes}; name some of {', '.join(attributes.sizes)}.")
+            raise InputError(
+                f"weights: {k!r} is no attribute of {attributes}; name some of {', '.join(attributes.sizes)}."
+            )
     return [k for k in attributes.sizes if k in weights]
 
 

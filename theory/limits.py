@@ -78,7 +78,9 @@ def _ridge_cross_entropy(model: UFM, shrink: sp.Expr) -> dict[str, sp.Expr]:
     pi = {A: target - (0 if A == "1" else shrink / root) for A, target in model.targets.items()}
     S = labels.entries(pi)
     if any(entry.is_nonpositive for entry in S.values()):
-        raise InputError(f"limit: with ridge {model.ridge} not every stratum survives; simulate to a long time instead.")
+        raise InputError(
+            f"limit: with ridge {model.ridge} not every stratum survives; simulate to a long time instead."
+        )
     # Differences of entries decide; the mean stratum carries no loss and the ridge takes it to 0.
     log_ratio = {T: sp.log(sp.cancel(S[T] / S[labels.names[-1]])) for T in S}
     z = {A: root * value for A, value in labels.eigenvalues(log_ratio).items()} | {"1": sp.S(0)}
@@ -137,7 +139,9 @@ def persistence(model: UFM) -> Persistence:
     if model.loss != "cross_entropy" or model.constraint != "free" or set(model.ridge) != {sp.S(0)} or not one_hot:
         raise InputError("persistence: it needs cross-entropy, one-hot targets, no ridge and no constraint on H.")
     if model.free_symbols:
-        raise InputError(f"persistence: {sorted(map(str, model.free_symbols))[0]} has no number; give the model numbers.")
+        raise InputError(
+            f"persistence: {sorted(map(str, model.free_symbols))[0]} has no number; give the model numbers."
+        )
     labels = model.label_attributes
     cost = {}
     for stratum in labels.strata[1:]:

@@ -212,7 +212,9 @@ def _kernel(values: Any, attributes: Attributes, argument: str) -> dict[str, sp.
 def _targets(values: Mapping[str, Any] | None, kept: Attributes, loss: str) -> dict[str, sp.Expr]:
     targets = per_name(1 if values is None else values, kept.names, "targets", mean=1)
     if sp.expand(targets["1"] - 1) != 0:
-        raise InputError(f"targets[1]: {targets['1']} is not 1; the columns of T sum to one, so the mean's target is 1.")
+        raise InputError(
+            f"targets[1]: {targets['1']} is not 1; the columns of T sum to one, so the mean's target is 1."
+        )
     if loss == "cross_entropy" and values is not None:
         for relation, entry in kept.entries(targets).items():
             if entry.is_number and entry < -ROUNDING:

@@ -36,7 +36,7 @@ class System:
     def equations(self) -> dict[str, dict[str, sp.Eq]]:
         """For each stratum, the equations of its W part ("w", where the label has it) and of its H part ("h")."""
         found: dict[str, dict[str, sp.Eq]] = {A: {} for A in self.model.attributes.names}
-        features = self.flow.state[len(self.flow.w):]
+        features = self.flow.state[len(self.flow.w) :]
         for letter, symbols in (("w", self.flow.w.items()), ("h", zip(found, features, strict=True))):
             for A, symbol in symbols:
                 found[A][letter] = sp.Eq(
@@ -48,7 +48,9 @@ class System:
     def definitions(self) -> list[sp.Eq]:
         """The named quantities in the equations, in the order in which they can be computed from the state."""
         return [
-            sp.Eq(symbol, value.replace(LogPartition, lambda *args: LogPartition(*args).rewrite(sp.log)), evaluate=False)
+            sp.Eq(
+                symbol, value.replace(LogPartition, lambda *args: LogPartition(*args).rewrite(sp.log)), evaluate=False
+            )
             for symbol, value in self.flow.definitions
         ]
 
@@ -185,7 +187,9 @@ class System:
         """The equations and the quantities that they name, as a LaTeX `align*` environment."""
         names = self.symbol_names()
         lines = [eq for pair in self.equations.values() for eq in pair.values()] + self.definitions
-        body = " \\\\\n".join(f"{sp.latex(eq.lhs, symbol_names=names)} &= {sp.latex(eq.rhs, symbol_names=names)}" for eq in lines)
+        body = " \\\\\n".join(
+            f"{sp.latex(eq.lhs, symbol_names=names)} &= {sp.latex(eq.rhs, symbol_names=names)}" for eq in lines
+        )
         return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
     def symbol_names(self) -> dict[sp.Symbol, str]:

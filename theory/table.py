@@ -56,10 +56,14 @@ def _read_csv(path: str | os.PathLike) -> Columns:
 def infer(columns: Mapping[str, Sequence], formula: str | None = None) -> tuple[Node, tuple[int, ...]]:
     """The structure of a complete balanced table, and the cell of each row (last factor of the tree fastest)."""
     if not columns or not next(iter(columns.values())):
-        raise InputError("table: no attribute columns with rows; give one column per attribute and one row per context.")
+        raise InputError(
+            "table: no attribute columns with rows; give one column per attribute and one row per context."
+        )
     for name in columns:
         if not re.fullmatch(NAME, name):
-            raise InputError(f"table: column {name!r} is no attribute name; use letters, digits and single underscores.")
+            raise InputError(
+                f"table: column {name!r} is no attribute name; use letters, digits and single underscores."
+            )
     codes = {name: _codes(name, values) for name, values in columns.items()}
     shape = _shape_of(codes) if formula is None else _given_shape(formula, codes)
     ancestors = ancestors_of(shape)
@@ -216,7 +220,9 @@ def _within(
 def _sized(shape: Node, sizes: Mapping[str, int]) -> Node:
     if isinstance(shape, Factor):
         if sizes[shape.name] < 2:
-            raise InputError(f"table: column {shape.name!r} has one value only; an attribute has at least 2, so drop it.")
+            raise InputError(
+                f"table: column {shape.name!r} has one value only; an attribute has at least 2, so drop it."
+            )
         return Factor(shape.name, sp.Integer(sizes[shape.name]))
     return type(shape)(tuple(_sized(part, sizes) for part in shape.parts))
 
@@ -241,8 +247,9 @@ def _check_complete(
         )
     total = math.prod(sizes.values())
     if len(cells) < total:
-        absent = next(cell for cell in islice(product(*(range(sizes[n]) for n in names)), len(cells) + 1)
-                      if cell not in counts)
+        absent = next(
+            cell for cell in islice(product(*(range(sizes[n]) for n in names)), len(cells) + 1) if cell not in counts
+        )
         raise InputError(
             f"table: incomplete: {len(cells)} of {total} combinations; missing for example {_described(absent, names, columns, cells)}."
         )

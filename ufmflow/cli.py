@@ -148,7 +148,9 @@ def train(
 @app.command()
 def forecast(
     run: RunPath,
-    level: Annotated[str | None, typer.Option(help="modes, flow, map, flow_deep or map_deep; by rule if left out.")] = None,
+    level: Annotated[
+        str | None, typer.Option(help="modes, flow, map, flow_deep or map_deep; by rule if left out.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to save the trajectory (zarr).")] = None,
     as_json: Json = False,
 ) -> None:
@@ -175,7 +177,12 @@ def forecast(
         )
     ]  # fmt: skip
     source = data.attrs["source"]
-    summary: dict[str, Any] = {"run": recorded.name, "forecast": source.removeprefix("forecast "), "window": _window(trajectory), "timeline": rows}
+    summary: dict[str, Any] = {
+        "run": recorded.name,
+        "forecast": source.removeprefix("forecast "),
+        "window": _window(trajectory),
+        "timeline": rows,
+    }
     header = f"{'step':>8} {'time':>10} {'loss':>10} {'index':>7}  " + "  ".join(f"{name:>8}" for name in names)
     lines = [f"{recorded.name}: {source}, no fitted parameter", header]
     lines += [
@@ -212,8 +219,12 @@ def crosscheck(
 @app.command()
 def gram(
     file: Annotated[Path, typer.Argument(help=".npy or .npz with one 2-d array or H (and W), one row per context.")],
-    attributes: Annotated[Path, typer.Option(help="CSV with one row per context, one column per attribute, and label.")],
-    formula: Annotated[str | None, typer.Option(help="Structure to read the table by, where it cannot be inferred.")] = None,
+    attributes: Annotated[
+        Path, typer.Option(help="CSV with one row per context, one column per attribute, and label.")
+    ],
+    formula: Annotated[
+        str | None, typer.Option(help="Structure to read the table by, where it cannot be inferred.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Stratum analysis and neural-collapse measures of any embeddings.
@@ -230,9 +241,14 @@ def gram(
     result = asdict(analyse(H, structure, labels, W))
     lines = [f"{file}: {structure}", f"{'stratum':>24} {'dimension':>9} {'energy':>12} {'share':>7}"]
     lines += [
-        f"{row['name']:>24} {row['multiplicity']:>9} {row['energy']:>12.5g} {row['share']:>7.4f}" for row in result["strata"]
+        f"{row['name']:>24} {row['multiplicity']:>9} {row['energy']:>12.5g} {row['share']:>7.4f}"
+        for row in result["strata"]
     ]
-    lines += [f"{name:>24} {'unknown' if value is None else format(value, '.4f')}" for name, value in result.items() if name != "strata"]
+    lines += [
+        f"{name:>24} {'unknown' if value is None else format(value, '.4f')}"
+        for name, value in result.items()
+        if name != "strata"
+    ]
     _print({"attributes": str(structure), **result}, as_json, lines)
 
 
@@ -279,13 +295,19 @@ def reproduce(
 
 
 def _check_lines(check: Any, page: Path | None) -> list[str]:
-    lines = [f"{check.run.name}: {check.run.attributes}", f"{'forecast':>20} {'share RMSE':>10} {'max':>7} {'|ln loss ratio|':>15}"]
+    lines = [
+        f"{check.run.name}: {check.run.attributes}",
+        f"{'forecast':>20} {'share RMSE':>10} {'max':>7} {'|ln loss ratio|':>15}",
+    ]
     for level, found in check.forecasts.items():
         mark = " (designated)" if level == check.designated else ""
         lines.append(
             f"{level:>20} {found.share_rmse_mean:>10.4f} {found.share_rmse_max:>7.4f} {found.loss_log_ratio_median:>15.4f}{mark}"
         )
-    lines += [f"{'always ETF':>20} {check.baseline_etf:>10.4f}", f"{'frozen at start':>20} {check.baseline_frozen:>10.4f}"]
+    lines += [
+        f"{'always ETF':>20} {check.baseline_etf:>10.4f}",
+        f"{'frozen at start':>20} {check.baseline_frozen:>10.4f}",
+    ]
     lines += [check.verdict]
     return lines if page is None else [*lines, f"report: {page.resolve()}"]
 

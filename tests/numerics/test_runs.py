@@ -64,7 +64,9 @@ def as_zarr(path):
 
 def as_safetensors(path):
     from_numpy = pytest.importorskip("safetensors.numpy")
-    from_numpy.save_file({k: np.ascontiguousarray(v) for k, v in np.load(path).items()}, path.with_suffix(".safetensors"))
+    from_numpy.save_file(
+        {k: np.ascontiguousarray(v) for k, v in np.load(path).items()}, path.with_suffix(".safetensors")
+    )
 
 
 @pytest.mark.parametrize("convert", [as_zarr, as_safetensors])
@@ -208,8 +210,10 @@ BAD = {
     "steps that fall": (changed("step", lambda x: x[::-1]), "^step: the steps in run.npz must be increasing"),
     "negative steps": (changed("step", lambda x: x - 1), "^step: the steps"),
     "complex numbers": (changed("loss", lambda x: x + 1j), "^loss: type complex128"),
-    **{f"no {name}": (lambda folder, name=name: bare(folder, name), f"^{name}: run.npz has no such array")
-       for name in runs.REQUIRED},
+    **{
+        f"no {name}": (lambda folder, name=name: bare(folder, name), f"^{name}: run.npz has no such array")
+        for name in runs.REQUIRED
+    },
     "no json": (missing("run.json"), "^path: cannot read .*run.json"),
     "no csv": (missing("run.attributes.csv"), "^table: cannot read"),
     "no arrays": (missing("run.npz"), "^path: no recorded run"),
