@@ -63,7 +63,7 @@ def phase_steps(
 @cache
 def merged(K: int) -> tuple[MarginProgramme, sp.Symbol, sp.Symbol]:
     """The programme in one z for each order of interaction; rho = kappa1 / kappa2, kappa1 = 1."""
-    n, rho = sp.Symbol("n", integer=True, positive=True), sp.Symbol("rho", positive=True)
+    rho = sp.Symbol("rho", positive=True)
     attributes = Attributes(" * ".join(f"{'abcdef'[i]}[n]" for i in range(K)))
     cost = {A: rho if ":" in A else sp.S(1) for A in attributes.names[1:]}
     return by_order(margin_programme(attributes, cost)), attributes.sizes["a"], rho

@@ -78,7 +78,7 @@ def test_wrong_kernels_and_targets_are_noticed():
 
 
 def test_symbolic_sizes_and_weights():
-    n, p, alpha, delta = *sp.symbols("n p", integer=True, positive=True), *sp.symbols("alpha delta", positive=True)
+    p, alpha, delta = sp.Symbol("p", integer=True, positive=True), *sp.symbols("alpha delta", positive=True)
     attributes = Attributes("a[n] * b[p]")
     kernel = embedding_kernel(attributes, {"a": alpha}, delta)
     assert kernel == {"1": delta + alpha * p, "a": delta + alpha * p, "b": delta, "a:b": delta}
