@@ -74,12 +74,19 @@ class Start:
                 f"optimizer: the run {run.name} used {optimizer} with weight decay {decay}; the forecast covers plain "
                 "full-batch sgd without weight decay."
             )
+        batch = run.meta.get("batch")
+        if (batch and batch < run.data.sizes["context"]) or run.meta.get("final_affine"):
+            odd = "a final norm with affine part" if run.meta.get("final_affine") else f"batches of {batch} contexts"
+            raise InputError(f"run: {run.name} has {odd}; the forecast covers full-batch sgd and no affine part.")
         if run.data.attrs["unused_labels"]:
             raise InputError(f"W: the run {run.name} has rows that label no context, which the model does not cover.")
         H, norm = run.data["H"].values[0], run.data["feature_norm"].values[0]
         F = (H / np.linalg.norm(H, axis=1, keepdims=True) * norm[:, None]).T
         W = run.data["W"].values[0]
-        return cls(run.attributes, run.labels, run.data["kernel_init"].values, W, F, run.lr, run.body_depth)
+        # A flow's time is the sum of the learning rates whatever they are; the map has one size of step.
+        schedule = run.meta.get("schedule") or {}
+        lr = None if schedule.get("name", "constant") != "constant" or schedule.get("warmup") else run.lr
+        return cls(run.attributes, run.labels, run.data["kernel_init"].values, W, F, lr, run.body_depth)
 
     @classmethod
     def of_network(

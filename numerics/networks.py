@@ -1,20 +1,25 @@
-"""Two small networks whose last step is a LayerNorm without affine part, then a linear head without bias.
+"""Two small networks whose last step is a LayerNorm or RMSNorm, then a linear head without bias.
 
 The body maps the tokens of context j to b_j in R^d.  With R = sqrt(d),
 
-    f_j = b_j - mean(b_j),     h_j = R f_j / |f_j|,     z_j = W h_j,
+    f_j = b_j - mean(b_j) (LayerNorm) or b_j (RMSNorm),     u_j = R f_j / |f_j|,     h_j = u_j,     z_j = W h_j,
 
-so f_j is the mean-centred feature before the norm, whose kernel and length drive the forecasts, and h_j the context
-embedding.  The norm has no epsilon: |h_j| = R holds exactly, and f_j follows from h_j and |f_j|.
+so f_j is the feature before the norm, whose kernel and length drive the forecasts, and h_j the context embedding.  The
+norm has no epsilon: |u_j| = R holds exactly, and f_j follows from u_j and |f_j|.  With an affine part
+h_j = gain u_j + bias, entry by entry (RMSNorm has no bias), from gain 1 and bias 0.
 """
 
 import math
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
+from ..theory.errors import InputError
+
 HEAD_STD = 0.02
 EMBEDDING_STD = 0.02
+NORMS = MappingProxyType({"layernorm": "LayerNorm", "rmsnorm": "RMSNorm"})
 HEADS = 4  # attention heads of the transformer; its width must be a multiple
 
 
@@ -28,6 +33,10 @@ class Network(nn.Module):
         d.
     labels : int
         V; the head W is V x d with independent normal entries of standard deviation 0.02.
+    norm : "layernorm" or "rmsnorm"
+        The final norm.
+    affine : bool
+        Whether the final norm has a gain (and LayerNorm a bias), which are learned.
 
     Examples
     --------
@@ -37,20 +46,29 @@ class Network(nn.Module):
     (torch.Size([2, 24]), [2.828000068664551, 2.828000068664551])
     """
 
-    def __init__(self, body: nn.Module, features: int, labels: int):
+    def __init__(self, body: nn.Module, features: int, labels: int, norm: str = "layernorm", affine: bool = False):
         super().__init__()
         self.body = body
+        self.centred = norm == "layernorm"
+        self.gain = nn.Parameter(torch.ones(features)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(features)) if affine and self.centred else None
         self.head = nn.Linear(features, labels, bias=False)
         nn.init.normal_(self.head.weight, std=HEAD_STD)
 
     def features_before_norm(self, tokens: Tensor) -> Tensor:
-        """Mean-centred features f before the norm: (m, positions) -> (m, d)."""
+        """Features f before the norm, mean-centred for LayerNorm: (m, positions) -> (m, d)."""
         b = self.body(tokens)
-        return b - b.mean(dim=-1, keepdim=True)
+        return b - b.mean(dim=-1, keepdim=True) if self.centred else b
+
+    def embed(self, f: Tensor) -> Tensor:
+        """Context embeddings H of features f: the final norm with its affine part, (m, d) -> (m, d)."""
+        u = normalise(f)
+        scaled = u if self.gain is None else self.gain * u
+        return scaled if self.bias is None else scaled + self.bias
 
     def embeddings(self, tokens: Tensor) -> Tensor:
-        """Context embeddings H after the norm: (m, positions) -> (m, d), each of length sqrt(d)."""
-        return normalise(self.features_before_norm(tokens))
+        """Context embeddings H: (m, positions) -> (m, d), each of length sqrt(d) where there is no affine part."""
+        return self.embed(self.features_before_norm(tokens))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits: (m, positions) -> (m, V)."""
@@ -58,7 +76,7 @@ class Network(nn.Module):
 
 
 def normalise(f: Tensor) -> Tensor:
-    """h = sqrt(d) f / |f| along the last axis: LayerNorm without affine part and epsilon, for mean-centred f."""
+    """u = sqrt(d) f / |f| along the last axis: RMSNorm without epsilon, and LayerNorm's for mean-centred f."""
     return math.sqrt(f.shape[-1]) * f / f.norm(dim=-1, keepdim=True)
 
 
@@ -85,14 +103,16 @@ class TransformerBody(nn.Module):
     """A decoder-only transformer; the features are the residual stream at the last position.
 
     Token and position embeddings are learned and start with standard deviation 0.02; each of the `layers` blocks adds
-    causal attention and then a two-layer perceptron (`width`, GELU), each behind a LayerNorm.
+    causal attention and then a two-layer perceptron (`width`, GELU), each behind a norm with affine part.
     """
 
-    def __init__(self, vocabulary: int, positions: int, layers: int, width: int, features: int):
+    def __init__(
+        self, vocabulary: int, positions: int, layers: int, width: int, features: int, norm: str = "layernorm"
+    ):
         super().__init__()
         self.token = nn.Embedding(vocabulary, features)
         self.position = nn.Parameter(torch.empty(positions, features))
-        self.blocks = nn.Sequential(*(Block(features, width) for _ in range(layers)))
+        self.blocks = nn.Sequential(*(Block(features, width, norm) for _ in range(layers)))
         nn.init.normal_(self.token.weight, std=EMBEDDING_STD)
         nn.init.normal_(self.position, std=EMBEDDING_STD)
 
@@ -103,9 +123,9 @@ class TransformerBody(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + perceptron(norm(x)): (m, positions, d) -> (m, positions, d)."""
 
-    def __init__(self, features: int, width: int):
+    def __init__(self, features: int, width: int, norm: str = "layernorm"):
         super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(features), nn.LayerNorm(features)
+        self.norm1, self.norm2 = block_norm(norm, features), block_norm(norm, features)
         self.qkv, self.out = nn.Linear(features, 3 * features), nn.Linear(features, features)
         self.perceptron = nn.Sequential(nn.Linear(features, width), nn.GELU(), nn.Linear(width, features))
 
@@ -117,3 +137,12 @@ class Block(nn.Module):
         scores = (q @ k.mT / math.sqrt(d // HEADS)).masked_fill(later, -math.inf)
         x = x + self.out((scores.softmax(dim=-1) @ v).transpose(1, 2).reshape(m, T, d))
         return x + self.perceptron(self.norm2(x))
+
+
+def block_norm(norm: str, features: int) -> nn.Module:
+    """The norm inside a block, as PyTorch has it: with affine part and epsilon."""
+    if norm == "layernorm":
+        return nn.LayerNorm(features)
+    if not hasattr(nn, "RMSNorm"):
+        raise InputError("norm: 'rmsnorm' in a transformer needs torch >= 2.4; use layernorm, or a newer torch.")
+    return nn.RMSNorm(features)

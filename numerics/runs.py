@@ -1,7 +1,10 @@
 """Recorded training runs: NAME.npz (or .zarr, .safetensors) beside NAME.attributes.csv and NAME.json.
 
 Arrays `step (T,)`, `H (T, m, d)` after the final norm, `W (T, V, d)`, `loss (T,)`, `label (m,)`, and where known
-`feature_norm (T, m)` (norms of the mean-centred features before the final norm) and `kernel_init (m, m)`.
+`feature_norm (T, m)` (norms of the features before the final norm, mean-centred where the norm centres them),
+`kernel_init (m, m)`, `time (T,)` (the sum of the learning rates so far; learning rate x step where it is missing),
+`kernel (Tk, m, m)` measured at `kernel_step (Tk,)`, and `final_gain (T, d)`, `final_bias (T, d)` of a final norm with
+affine part, which H includes.
 """
 
 import csv
@@ -24,7 +27,7 @@ from .observe import observe
 from .trajectory import Trajectory, in_formula_order
 
 REQUIRED = ("step", "H", "W", "loss", "label")
-OPTIONAL = ("feature_norm", "kernel_init")
+OPTIONAL = ("feature_norm", "kernel_init", "time", "kernel", "kernel_step", "final_gain", "final_bias")
 ENDINGS = (".npz", ".zarr", ".safetensors")
 
 
@@ -33,7 +36,8 @@ class Run(Trajectory):
     """A recorded run read into the trajectory's schema, contexts and labels in the formula's order.
 
     Beside a trajectory's variables its data has `H`, `W`, and where recorded `feature_norm` (time, context) and
-    `kernel_init` (context, other_context); time is learning rate x step.
+    `kernel_init` (context, other_context), `kernel` (kernel_step, context, other_context), `final_gain` and
+    `final_bias` (time, feature); time is the sum of the learning rates of the steps so far.
     """
 
     kind: ClassVar[str] = "run"
@@ -96,7 +100,7 @@ def load_run(path: str | os.PathLike) -> Run:
     if not (isinstance(lr, (int, float)) and np.isfinite(lr) and lr > 0):
         raise InputError(f"lr: {lr!r} in {stem.name}.json is no learning rate; time is learning rate x step.")
     _check(arrays, attributes, file)
-    time = arrays["step"].astype(float) * lr
+    time = arrays["time"].astype(float) if "time" in arrays else arrays["step"].astype(float) * lr
     observed = observe(arrays["H"], arrays["W"], arrays["label"], attributes, time, arrays["loss"])
     stated, kept = attributes.keep(meta.get("labels")), attributes.keep(observed.labels)
     if stated != kept:
@@ -112,6 +116,13 @@ def load_run(path: str | os.PathLike) -> Run:
     if "kernel_init" in arrays:
         kernel = in_formula_order(in_formula_order(arrays["kernel_init"], attributes), attributes, axis=1)
         data["kernel_init"] = (("context", "other_context"), kernel.astype(float))
+    if "kernel" in arrays:
+        kernel = in_formula_order(in_formula_order(arrays["kernel"], attributes, axis=1), attributes, axis=2)
+        data = data.assign_coords(kernel_step=arrays["kernel_step"])
+        data["kernel"] = (("kernel_step", "context", "other_context"), kernel.astype(float))
+    for name in ("final_gain", "final_bias"):
+        if name in arrays:
+            data[name] = (("time", "feature"), arrays[name].astype(float))
     return Run(data.assign_attrs(source="recorded run", name=stem.name, meta=json.dumps(meta)))
 
 
@@ -221,12 +232,20 @@ def _check(arrays: Mapping[str, np.ndarray], attributes: Attributes, file: Path)
         raise InputError(f"{missing[0]}: {file.name} has no such array; a run has {', '.join(REQUIRED)}.")
     m = int(np.prod(attributes.shape))
     T = len(arrays["step"]) if arrays["step"].ndim == 1 else 0
+    d = arrays["H"].shape[-1] if arrays["H"].ndim else 0
+    if ("kernel" in arrays) != ("kernel_step" in arrays):
+        raise InputError(f"kernel: {file.name} has only one of kernel and kernel_step; a run has both or neither.")
     shapes = {
         "step": (T,),
         "loss": (T,),
         "label": (m,),
         "feature_norm": (T, m),
         "kernel_init": (m, m),
+        "time": (T,),
+        "kernel": (arrays["kernel_step"].size if "kernel_step" in arrays else None, m, m),
+        "kernel_step": (None,),
+        "final_gain": (T, d),
+        "final_bias": (T, d),
         "H": (T, m, None),
         "W": (T, None, None),
     }
@@ -243,3 +262,9 @@ def _check(arrays: Mapping[str, np.ndarray], attributes: Attributes, file: Path)
             raise InputError(f"{name}: NaN or infinity at index {where} in {file.name}; a run holds finite numbers.")
     if np.any(np.diff(arrays["step"]) <= 0) or arrays["step"][0] < 0:
         raise InputError(f"step: the steps in {file.name} must be increasing and at least 0.")
+    if "time" in arrays and (np.any(np.diff(arrays["time"]) <= 0) or arrays["time"][0] < 0):
+        raise InputError(f"time: the times in {file.name} must be increasing and at least 0.")
+    if "kernel_step" in arrays:
+        measured = arrays["kernel_step"]
+        if np.any(np.diff(measured) <= 0) or not np.all(np.isin(measured, arrays["step"])):
+            raise InputError(f"kernel_step: the steps in {file.name} must be increasing, and recorded ones.")

@@ -1,4 +1,4 @@
-"""What a small network is shown: three settings as frozen data, and contexts coded as tokens.  Needs no torch.
+"""What a small network is shown: settings as frozen data, and contexts coded as tokens.  Needs no torch.
 
 A *setting* is an attribute structure, the part of it that the label keeps, and the factors that are shown.  Context j
 has one token for each shown factor; the token names the factor's value together with all that it is nested in (the
@@ -56,6 +56,9 @@ SETTINGS = MappingProxyType(
             Setting("taxonomy", "kingdom[3] / genus[3] / species[4]"),
             # Classes of words are never shown: they are latent, visible only in which words share labels.
             Setting("frames", "(size[2] / verb[3]) * (rigidity[3] / noun[2])", "size * rigidity", "leaves"),
+            # Frames with a label for each context: verbs and nouns of one class go together and with no others, so a
+            # class shows only in which words share contexts, never in a token or a label.
+            Setting("collocations", "class[3] / (verb[3] * noun[4])", None, "leaves"),
         )
     }
 )

@@ -1,237 +1,227 @@
 """Training a small network on a setting, recorded so that a forecast from its initial state can be held against it.
 
-Full-batch steps on the mean cross-entropy over the m contexts,
+Steps on the mean cross-entropy over the m contexts or a batch of them,
 
-    theta <- theta - lr * gradient,        flow time t = lr * step       (for `sgd`),
+    theta <- theta - lr * gradient,        flow time t = sum of lr over the steps taken       (for `sgd`),
 
 from a start that the seed fixes.  At log-spaced steps the run keeps the context embeddings H (after the final norm),
-the head W, the loss and the lengths |f_j| of the features before the norm; from the start alone, the kernel of those
-features.  Importing this module needs torch (the extra `train`).
+the head W, the loss over all contexts and the lengths |f_j| of the features before the norm; from the start, and where
+asked for from later steps, the kernel of those features.  Importing this module needs torch (the extra `train`).
 """
 
-import math
+import json
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from ..theory.attributes import Attributes
 from ..theory.errors import InputError
+from .options import whole
 from .runs import save_run
-from .settings import SETTINGS, Contexts, code
 
 try:
     import torch
 
-    from .kernel import empirical_kernel
-    from .networks import HEAD_STD, HEADS, MLPBody, Network, TransformerBody
+    from .plan import Plan
+    from .recording import KERNEL_MEMORY, Recording, first_difference, kernel_of, load_partial, save_partial
+    from .training_steps import Training
 except ImportError as error:
     raise InputError("train: training needs PyTorch, which is not installed; pip install 'ufmflow[train]'.") from error
 
-
-class Arch(NamedTuple):
-    """Defaults of an architecture, the number of layers it allows, and its description in the record."""
-
-    layers: int
-    most_layers: int
-    lr: float
-    steps: int
-    description: str
+Progress = Callable[[int, int], None]
+SAVE_EVERY = 30.0  # seconds between saved states of a run: what a run that is killed can lose
+TIMED_STEPS, TIMED_CONTEXTS = 20, 4  # what an estimate of the time is taken from
 
 
-ARCHS = MappingProxyType(
-    {
-        "mlp": Arch(3, 16, 0.005, 40_000, "MLP, {layers} linear layers, ReLU, width {width}"),
-        "transformer": Arch(2, 4, 0.002, 20_000, "transformer, {layers} layers, decoder-only, GELU, width {width}"),
-    }
-)
-OPTIMIZERS = ("sgd", "momentum", "adamw", "muon")
-MOMENTUM = 0.9
-
-
-def train(
-    setting: str,
-    out: str | os.PathLike,
-    *,
-    formula: str | None = None,
-    labels: str | None = None,
-    arch: str = "mlp",
-    layers: int | None = None,
-    width: int = 256,
-    features: int = 64,
-    lr: float | None = None,
-    steps: int | None = None,
-    optimizer: str = "sgd",
-    weight_decay: float = 0.0,
-    seed: int = 0,
-    snapshots: int = 40,
-    progress: Callable[[int, int], None] | None = None,
-) -> Path:
+def train(setting: str, out: str | os.PathLike, *, progress: Progress | None = None, **options: Any) -> Path:
     """Train a small network on a setting and record the run.
+
+    A run that is interrupted leaves NAME.partial, written every half minute, and goes on from it, to the same arrays
+    bit for bit, when it is started again with the same settings.
 
     Parameters
     ----------
-    setting : "objects", "taxonomy" or "frames"
-        See `settings.SETTINGS`; it fixes which factors are shown as tokens, the formula and the labels.
+    setting : "objects", "taxonomy", "frames" or "collocations"
+        See `settings.SETTINGS`.
     out : path
         `runs/objects` or `runs/objects.npz`; `.attributes.csv` and `.json` are written beside it.
-    formula, labels : str, optional
-        In place of the setting's.  With a formula but no labels, the label keeps all of the formula.
-    arch : "mlp" or "transformer"
-    layers : int, optional
-        Linear layers of the MLP's body (1 to 16, default 3) or blocks of the transformer (1 to 4, default 2).
-    width : int
-        Units of a hidden layer (in the transformer: of each block's perceptron).
-    features : int
-        Width d of the features; a multiple of 4 for the transformer.
-    lr : float, optional
-        Learning rate; 0.005 for the MLP, 0.002 for the transformer.
-    steps : int, optional
-        40000 for the MLP, 20000 for the transformer.
-    optimizer : "sgd", "momentum" (0.9), "adamw" or "muon"
-    weight_decay : float
-        As torch.optim takes it, on all parameters.
-    seed : int
-        Fixes the start; equal seeds give equal runs, bit for bit, on one machine.
-    snapshots : int
-        Recorded steps are 0 and the different ones among this many, log-spaced from 1 to the last.
     progress : callable (step, steps), optional
         Called about a hundred times on the way, and at the end.
+    **options
+        What to train and how, as `plan.Plan` takes it: `formula`, `labels`, `arch`, `layers`, `width`, `features`,
+        `norm`, `final_affine`, `optimizer`, `lr`, `momentum`, `nesterov`, `betas`, `schedule`, `warmup`, `final_lr`,
+        `drop_every`, `drop_factor`, `weight_decay`, `weight_decay_head`, `weight_decay_body`, `batch`, `steps`,
+        `seed`, `snapshots`, `kernels`.
 
     Returns
     -------
-    Path of the `.npz`, which holds `step (T,)`, `H (T, m, d)`, `W (T, V, d)`, `loss (T,)`, `label (m,)`,
-    `feature_norm (T, m)`, `kernel_init (m, m)`.
+    Path of the `.npz`, which holds `step (T,)`, `time (T,)`, `H (T, m, d)`, `W (T, V, d)`, `loss (T,)`, `label (m,)`,
+    `feature_norm (T, m)`, `kernel_init (m, m)`; with `kernels` also `kernel (Tk, m, m)` and `kernel_step (Tk,)`; with
+    `final_affine` also `final_gain (T, d)` and for LayerNorm `final_bias (T, d)`.
 
     Raises
     ------
     InputError
-        For an argument outside what is listed above, or when the loss stops being finite; nothing is written then.
+        For an option outside what `Plan` lists, for a NAME.partial of other settings, or when the loss stops being
+        finite; nothing is written then.
 
     Examples
     --------
-    >>> import tempfile
+    >>> import numpy as np, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = train("objects", folder + "/run", width=8, features=4, steps=20, snapshots=3)
     ...     arrays = dict(np.load(path))
     >>> arrays["step"].tolist(), arrays["H"].shape
     ([0, 1, 4, 20], (4, 24, 4))
     """
-    task = SETTINGS[_one_of("setting", setting, SETTINGS)]
-    kind = ARCHS[_one_of("arch", arch, ARCHS)]
-    _one_of("optimizer", optimizer, OPTIMIZERS)
-    layers = _whole("layers", kind.layers if layers is None else layers, 1, kind.most_layers)
-    width = _whole("width", width, 1, 2**14)
-    features = _whole("features", features, 2, 2**14)
-    if arch == "transformer" and features % HEADS:
-        raise InputError(f"features: {features} does not split into {HEADS} heads; use a multiple of {HEADS}.")
-    lr = _number("lr", kind.lr if lr is None else lr)
-    steps = _whole("steps", kind.steps if steps is None else steps, 1, 10**9)
-    weight_decay = _number("weight_decay", weight_decay, zero=True)
-    seed = _whole("seed", seed, 0, 2**63 - 1)
-    snapshots = _whole("snapshots", snapshots, 2, 10_000)
-    if optimizer == "muon" and not hasattr(torch.optim, "Muon"):
-        raise InputError("optimizer: 'muon' needs torch >= 2.9; use sgd, momentum or adamw, or a newer torch.")
-    if formula is None:
-        formula, labels = task.formula, task.labels if labels is None else labels
-    contexts = code(Attributes(formula), labels, task.shown)
-    _make_folder(out)
-
-    with _reproducible(seed):
-        # The body first: with seed 0 this is the start of the reference runs, bit for bit.
-        sizes = {"vocabulary": contexts.vocabulary, "layers": layers, "width": width, "features": features}
-        body = MLPBody(**sizes) if arch == "mlp" else TransformerBody(positions=contexts.tokens.shape[1], **sizes)
-        network = Network(body, features, contexts.n_labels)
-        arrays = _record(network, contexts, _optimizers(network, optimizer, lr, weight_decay),
-                         recorded_steps(steps, snapshots), progress)
-    meta = {
-        "formula": formula,
-        "labels": labels,
-        "arch": kind.description.format(layers=layers, width=width),
-        "optimizer": optimizer,
-        "lr": lr,
-        "weight_decay": weight_decay,
-        "steps": steps,
-        "d": features,
-        "seed": seed,
-        "head_std": HEAD_STD,
-        "final_norm": "LayerNorm without affine part",
-        "loss": "cross-entropy, mean over contexts",
-        "final_loss": float(arrays["loss"][-1]),
-        "body_depth": layers if arch == "mlp" else None,
-        "setting": setting,
-        "torch": torch.__version__,
-    }
-    return save_run(out, arrays, contexts.table, meta)
+    return _train(Plan(setting, **options), _stem(out), progress)
 
 
-def recorded_steps(steps: int, snapshots: int) -> np.ndarray:
-    """0 and the rounded terms of a geometric progression from 1 to `steps`, each once: int64 (at most snapshots + 1,).
+def train_seeds(
+    setting: str, out: str | os.PathLike, seeds: Iterable[int], *, progress: Progress | None = None, **options: Any
+) -> list[Path]:
+    """Train one run for each seed, NAME-seed0, NAME-seed1, ...; runs that are there already are kept.
+
+    Parameters
+    ----------
+    setting, out, progress, **options : as for `train`, `seed` left out
+    seeds : whole numbers, all different
+
+    Returns
+    -------
+    Paths of the `.npz`, in the order of the seeds
+
+    Raises
+    ------
+    InputError
+        As for `train`, and when a run of other settings is there under the name of one to be trained.  Runs are
+        checked against the settings before any is trained.
 
     Examples
     --------
-    >>> recorded_steps(100, 5).tolist()
-    [0, 1, 3, 10, 32, 100]
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     paths = train_seeds("objects", folder + "/run", [0, 3], width=8, features=4, steps=20, snapshots=3)
+    >>> [path.name for path in paths]
+    ['run-seed0.npz', 'run-seed3.npz']
     """
-    return np.unique(np.append(0, np.round(np.geomspace(1, steps, snapshots)))).astype(np.int64)
+    numbers = [whole("seeds", seed, 0, 2**63 - 1) for seed in seeds]
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise InputError(f"seeds: {numbers}; give at least one, each once.")
+    stem = _stem(out)
+    runs = [(Plan(setting, seed=seed, **options), stem.with_name(f"{stem.name}-seed{seed}")) for seed in numbers]
+    finished = [_finished(plan, path) for plan, path in runs]
+    paths = []
+    for done, ((plan, path), is_finished) in enumerate(zip(runs, finished, strict=True)):
+
+        def report(step: int, steps: int, done: int = done) -> None:
+            if progress:
+                progress(done * steps + step, len(runs) * steps)
+
+        paths.append(_beside(path, ".npz") if is_finished else _train(plan, path, report))
+        report(plan.steps, plan.steps)
+    return paths
 
 
-def _record(
-    network: Network, contexts: Contexts, optimizers: list, recorded: np.ndarray,
-    progress: Callable[[int, int], None] | None,
-) -> dict[str, np.ndarray]:
-    """Train to the last of the `recorded` steps; the arrays of the run."""
-    tokens, label = torch.from_numpy(contexts.tokens), torch.from_numpy(contexts.label)
-    last, kept = int(recorded[-1]), {int(step) for step in recorded}
-    kernel = empirical_kernel(network.features_before_norm, network.body.parameters(), tokens)
-    H, W, norm = [], [], []
-    for step in range(last + 1):
-        if step in kept:
-            with torch.no_grad():
-                H.append(network.embeddings(tokens).numpy())
-                W.append(network.head.weight.numpy().copy())
-                norm.append(network.features_before_norm(tokens).norm(dim=1).numpy())
-        loss = torch.nn.functional.cross_entropy(network(tokens), label)
-        if not math.isfinite(loss.item()):
-            raise InputError(
-                f"lr: {optimizers[0].param_groups[0]['lr']:g} is too large; the loss stopped being finite after "
-                f"{step} steps; use a smaller one."
-            )
-        if progress and (step % max(1, last // 100) == 0 or step == last):
-            progress(step, last)
-        if step < last:
-            network.zero_grad()
-            loss.backward()
-            for optimizer in optimizers:
-                optimizer.step()
-    arrays = {"step": recorded, "H": np.stack(H), "W": np.stack(W)}
-    # In double precision: near collapse the loss is the difference of nearly equal numbers.
-    losses = [_cross_entropy(w, h, contexts.label) for w, h in zip(W, H, strict=True)]
-    return arrays | {"loss": np.array(losses), "label": contexts.label, "feature_norm": np.stack(norm),
-                     "kernel_init": kernel}
+def estimate(setting: str, **options: Any) -> dict[str, Any]:
+    """What a run would be and cost, from a few steps that are thrown away.
+
+    Parameters
+    ----------
+    setting, **options : as for `train`
+
+    Returns
+    -------
+    dict
+        `settings` as NAME.json would tell them; `contexts`, `labels`; `parameters`, of the whole network;
+        `memory_bytes`, roughly what training takes beyond PyTorch itself; `seconds_kernels` and `seconds`, roughly
+        what measuring the kernels and the whole run take on this machine.
+
+    Examples
+    --------
+    >>> estimate("objects", width=8, features=4)["parameters"]
+    292
+    """
+    plan = Plan(setting, **options)
+    with _reproducible(plan.seed):
+        training = Training(plan)
+        size = sum(p.numel() for p in training.network.parameters())
+        recording = Recording(plan)
+        m = len(plan.contexts.label)
+        few = min(TIMED_CONTEXTS, m)
+        kernel_of(training, 1)  # the first of its kind is slower than the rest, here and below
+        begun = time.perf_counter()
+        kernel_of(training, few)
+        seconds_kernel = (time.perf_counter() - begun) * m / few
+        training.advance()
+        begun = time.perf_counter()
+        for _ in range(TIMED_STEPS):
+            training.advance()
+        seconds_step = (time.perf_counter() - begun) / TIMED_STEPS
+    kernels = len(set(recording.kernel_steps.tolist()) | {0})
+    slots = {"sgd": 2, "momentum": 3, "adamw": 4, "muon": 3}[plan.optimizer]  # weights, gradients, the optimiser's own
+    snapshot = 4 * plan.features * (m + plan.contexts.n_labels)
+    gradients = min(KERNEL_MEMORY, 8 * (m + 3) * size * plan.features)
+    return {
+        "settings": plan.describe(),
+        "contexts": m,
+        "labels": plan.contexts.n_labels,
+        "parameters": size,
+        "memory_bytes": 4 * slots * size + gradients + 2 * snapshot * len(recording.steps) + 16 * kernels * m * m,
+        "seconds_kernels": kernels * seconds_kernel,
+        "seconds": kernels * seconds_kernel + plan.steps * seconds_step,
+    }
 
 
-def _cross_entropy(W: np.ndarray, H: np.ndarray, label: np.ndarray) -> float:
-    logits = torch.from_numpy(H).double() @ torch.from_numpy(W).double().T
-    return torch.nn.functional.cross_entropy(logits, torch.from_numpy(label)).item()
+def _train(plan: Plan, stem: Path, progress: Progress | None) -> Path:
+    _make_folder(stem)
+    partial = _beside(stem, ".partial")
+    with _reproducible(plan.seed):
+        training, recording = Training(plan), Recording(plan)
+        if partial.exists():
+            load_partial(partial, training, recording)
+        try:
+            _run(training, recording, partial, progress)
+        except InputError:
+            partial.unlink(missing_ok=True)  # it would only diverge again
+            raise
+        arrays = recording.arrays()
+    meta = plan.describe() | {"final_loss": float(arrays["loss"][-1]), "torch": torch.__version__}
+    path = save_run(_beside(stem, ".npz"), arrays, plan.contexts.table, meta)
+    partial.unlink(missing_ok=True)
+    return path
 
 
-def _optimizers(network: Network, name: str, lr: float, weight_decay: float) -> list:
-    every = list(network.parameters())
-    if name == "adamw":
-        return [torch.optim.AdamW(every, lr=lr, weight_decay=weight_decay)]
-    if name == "muon":
-        # Only matrices, the head among them, have an orthogonal factor; biases and gains take AdamW's steps.
-        return [
-            torch.optim.Muon([p for p in every if p.ndim == 2], lr=lr, weight_decay=weight_decay),
-            torch.optim.AdamW([p for p in every if p.ndim != 2], lr=lr, weight_decay=weight_decay),
-        ]
-    momentum = MOMENTUM if name == "momentum" else 0.0
-    return [torch.optim.SGD(every, lr=lr, momentum=momentum, weight_decay=weight_decay)]
+def _run(training: Training, recording: Recording, partial: Path, progress: Progress | None) -> None:
+    """Step to the end; a saved state is one before its step is recorded, so that going on records it."""
+    last, saved = training.plan.steps, time.monotonic()
+    while True:
+        if time.monotonic() - saved > SAVE_EVERY:
+            save_partial(partial, training, recording)
+            saved = time.monotonic()
+        recording.take(training)
+        if progress and (training.step % max(1, last // 100) == 0 or training.step == last):
+            progress(training.step, last)
+        if training.step == last:
+            return
+        training.advance()
+
+
+def _finished(plan: Plan, stem: Path) -> bool:
+    """Whether the run is there; a run of other settings is an error."""
+    if not _beside(stem, ".npz").exists():
+        return False
+    record = _beside(stem, ".json")
+    try:
+        there = json.loads(record.read_text(encoding="utf-8"))
+        difference = first_difference(there, json.loads(json.dumps(plan.describe())))
+    except (OSError, ValueError, AttributeError, TypeError):
+        difference = f"{record.name} cannot be read"
+    if difference:
+        raise InputError(f"out: {stem.name}.npz is a run of other settings: {difference}; give another name.")
+    return True
 
 
 @contextmanager
@@ -252,34 +242,22 @@ def _reproducible(seed: int) -> Iterator[None]:
             torch.use_deterministic_algorithms(deterministic)
 
 
-def _make_folder(out: str | os.PathLike) -> None:
-    """Made before training, so that no run is trained that cannot be written."""
+def _stem(out: str | os.PathLike) -> Path:
     path = Path(out)
-    if not path.name or path.suffix in (".zarr", ".safetensors", ".json", ".csv"):
+    if not path.name or path.suffix in (".zarr", ".safetensors", ".json", ".csv", ".partial"):
         raise InputError(f"out: {os.fspath(out)!r}; give a name such as runs/objects or runs/objects.npz.")
+    return path.with_suffix("") if path.suffix == ".npz" else path
+
+
+def _beside(stem: Path, ending: str) -> Path:
+    return stem.with_name(stem.name + ending)
+
+
+def _make_folder(stem: Path) -> None:
+    """Made before training, so that no run is trained that cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        stem.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"out: cannot make the folder {str(path.parent)!r}: {error.strerror}.") from None
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"out: the folder {str(path.parent)!r} is not writable; give another.")
-
-
-def _one_of(argument: str, value: Any, allowed: Any) -> str:
-    if not isinstance(value, str) or value not in allowed:
-        raise InputError(f"{argument}: {value!r} is unknown; use {', '.join(allowed)}.")
-    return value
-
-
-def _whole(argument: str, value: Any, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
-        raise InputError(f"{argument}: {value!r}; give a whole number from {least} to {most}.")
-    return int(value)
-
-
-def _number(argument: str, value: Any, zero: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not (
-        math.isfinite(value) and (value > 0 or zero and value == 0)
-    ):
-        raise InputError(f"{argument}: {value!r}; give a finite number {'>=' if zero else '>'} 0.")
-    return float(value)
+        raise InputError(f"out: cannot make the folder {str(stem.parent)!r}: {error.strerror}.") from None
+    if not os.access(stem.parent, os.W_OK):
+        raise InputError(f"out: the folder {str(stem.parent)!r} is not writable; give another.")

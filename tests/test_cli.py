@@ -73,6 +73,20 @@ def test_prove_one_theorem_and_refuse_an_unknown_one():
     assert ufmflow("prove", "no_such_theorem").returncode == 2
 
 
+def test_train_several_seeds_and_estimate_their_cost(tmp_path):
+    pytest.importorskip("torch")
+    small = ("train", "frames", "--width", 8, "--features", 8, "--steps", 12, "--snapshots", 3, "--seeds", "0,2-3")
+    cost = json.loads(ufmflow(*small, "--dry-run", "--json", cwd=tmp_path).stdout)
+    assert cost["contexts"] == 36 and cost["seconds"] > 0 and list(tmp_path.iterdir()) == []
+    assert "3 runs: about" in ufmflow(*small, "--dry-run").stdout
+    result = ufmflow(*small, "--out", "run", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert [run["out"] for run in json.loads(result.stdout)] == ["run-seed0.npz", "run-seed2.npz", "run-seed3.npz"]
+    assert json.loads(result.stdout)[1]["seed"] == 2
+    again = ufmflow(*small, "--out", "run", "--lr", 0.5, cwd=tmp_path)
+    assert again.returncode == 2 and "lr is 0.005 there and 0.5 here" in again.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -90,6 +104,13 @@ def test_prove_one_theorem_and_refuse_an_unknown_one():
         (("gram", "missing.npy", "--attributes", f"{FLOW}.attributes.csv"), "cannot read"),
         (("gram", f"{FLOW}.npz", "--attributes", f"{FLOW}.attributes.csv"), "rows of numbers"),
         (("train", "animals", "--out", "run"), "setting"),
+        (("train", "objects"), "--out: it is missing"),
+        (("train", "objects", "--seeds", "3-1", "--out", "run"), "--seeds: '3-1' is no list of whole numbers"),
+        (("train", "objects", "--seeds", "0-99999", "--out", "run"), "more than 10000"),
+        (("train", "objects", "--seeds", "1,1", "--out", "run"), "each once"),
+        (("train", "objects", "--seed", "1", "--seeds", "1-2", "--out", "run"), "choose one"),
+        (("train", "objects", "--betas", "0.9;0.9", "--out", "run"), "--betas: '0.9;0.9' is no list of numbers"),
+        (("train", "objects", "--batch", "25", "--dry-run"), "batch: 25"),
     ],
 )
 def test_bad_input_is_one_sentence_exit_code_2_and_no_output(arguments, words, tmp_path):

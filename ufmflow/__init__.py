@@ -30,9 +30,11 @@ _HOME = {
     "load_run": "numerics.runs",
     "observe": "numerics.observe",
     "prove": "proofs.certificates",
+    "riccati_solution": "numerics.riccati",
     "save_run": "numerics.runs",
     "simulate": "numerics.simulate",
     "train": "numerics.train",
+    "train_seeds": "numerics.train",
     "write_report": "numerics.report",
 }
 
@@ -45,9 +47,10 @@ if TYPE_CHECKING:
     from .numerics.measures import analyse
     from .numerics.observe import observe
     from .numerics.report import write_report
+    from .numerics.riccati import riccati_solution
     from .numerics.runs import Run, example_run, load_run, save_run
     from .numerics.simulate import gaussian, simulate
-    from .numerics.train import train
+    from .numerics.train import train, train_seeds
     from .numerics.trajectory import Trajectory
     from .proofs.certificates import prove
     from .theory.attributes import Attributes

@@ -24,6 +24,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Formula = Annotated[str, typer.Argument(help="Attribute formula, for example 'color[4] * shape[6]'.")]
+MOST_SEEDS = 10_000
 RunPath = Annotated[Path, typer.Argument(help="A recorded run: NAME or NAME.npz beside its .attributes.csv and .json.")]
 
 
@@ -86,6 +87,9 @@ def simulate(
     device: Annotated[str, typer.Option(help="cpu.")] = "cpu",
     full: Annotated[bool | None, typer.Option("--full/--reduced", help="Whole matrices, or modes.")] = None,
     seed: Annotated[int | None, typer.Option(help="In place of the file's seed.")] = None,
+    certify: Annotated[
+        bool | None, typer.Option("--certify/--no-certify", help="Prove bounds of the exact solution (extra: certify).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Integrate the model of a TOML file and save the trajectory.
@@ -96,7 +100,8 @@ def simulate(
     from .numerics.simulate import simulate as run
 
     model, arguments = read_config(config)
-    chosen = {name: value for name, value in (("full", full), ("seed", seed)) if value is not None}
+    options = {"full": full, "seed": seed, "certify": certify}
+    chosen = {name: value for name, value in options.items() if value is not None}
     with _progress("simulate") as progress:
         trajectory = run(model, device=device, out=out, progress=progress, **(arguments | chosen))
     last = trajectory.data.isel(time=-1)
@@ -113,36 +118,78 @@ def simulate(
 
 @app.command()
 def train(
-    setting: Annotated[str, typer.Argument(help="objects, taxonomy or frames.")],
-    out: Annotated[Path, typer.Option(help="Where to record the run: NAME or NAME.npz.")],
+    setting: Annotated[str, typer.Argument(help="objects, taxonomy, frames or collocations.")],
+    out: Annotated[Path | None, typer.Option(help="Where to record the run: NAME or NAME.npz.")] = None,
     formula: Annotated[str | None, typer.Option(help="In place of the setting's.")] = None,
     labels: Annotated[str | None, typer.Option(help="Part of the formula that the label keeps.")] = None,
     arch: Annotated[str, typer.Option(help="mlp or transformer.")] = "mlp",
     layers: Annotated[int | None, typer.Option(help="Layers of the body.")] = None,
     width: Annotated[int, typer.Option(help="Units of a hidden layer.")] = 256,
     features: Annotated[int, typer.Option(help="Width d of the features.")] = 64,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    norm: Annotated[str, typer.Option(help="layernorm or rmsnorm.")] = "layernorm",
+    final_affine: Annotated[bool, typer.Option("--final-affine", help="Give the final norm an affine part.")] = False,
     optimizer: Annotated[str, typer.Option(help="sgd, momentum, adamw or muon.")] = "sgd",
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="Of momentum (0.9) and muon (0.95).")] = None,
+    nesterov: Annotated[bool | None, typer.Option(help="Of momentum (no) and muon (yes).")] = None,
+    betas: Annotated[str | None, typer.Option(help="Of adamw: 0.9,0.999.")] = None,
+    schedule: Annotated[str, typer.Option(help="constant, cosine, linear, exponential or step.")] = "constant",
+    warmup: Annotated[int, typer.Option(help="Steps of linear rise before it.")] = 0,
+    final_lr: Annotated[float | None, typer.Option(help="Where cosine, linear and exponential end.")] = None,
+    drop_every: Annotated[int | None, typer.Option(help="Steps between drops of the step schedule.")] = None,
+    drop_factor: Annotated[float | None, typer.Option(help="What a drop multiplies the learning rate by (0.1).")] = None,
     weight_decay: Annotated[float, typer.Option(help="On all parameters.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Fixes the start.")] = 0,
+    weight_decay_head: Annotated[float | None, typer.Option(help="In its place, on the head.")] = None,
+    weight_decay_body: Annotated[float | None, typer.Option(help="In its place, on all but the head.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Contexts in a step; all of them if left out.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes the start and the batches; 0 if left out.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="One run for each: 0-4 or 0,3,7-9; NAME-seed0 and so on.")] = None,
     snapshots: Annotated[int, typer.Option(help="Log-spaced recordings.")] = 40,
+    kernels: Annotated[int, typer.Option(help="Measure the kernel at so many of them.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Train nothing; print settings, size and cost.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a small network and record it with its kernel at initialisation (extra: train).
 
-    Example: ufmflow train objects --out runs/objects
-    """
-    from .numerics.train import train as run
+    A run that is interrupted goes on where it was when the same command is given again.
 
+    \b
+    Examples:
+      ufmflow train objects --out runs/objects
+      ufmflow train objects --formula "color[3] * shape[4] * size[2]" --seeds 0-4 --out runs/three
+      ufmflow train taxonomy --arch transformer --norm rmsnorm --kernels 8 --out runs/taxonomy
+      ufmflow train frames --optimizer adamw --lr 1e-3 --schedule cosine --warmup 500 --batch 12 --out runs/frames
+      ufmflow train objects --weight-decay-head 1e-3 --features 16 --dry-run
+    """
+    from .numerics import train as training
+
+    options: dict[str, Any] = {
+        "formula": formula, "labels": labels, "arch": arch, "layers": layers, "width": width, "features": features,
+        "norm": norm, "final_affine": final_affine, "optimizer": optimizer, "lr": lr, "momentum": momentum,
+        "nesterov": nesterov, "betas": None if betas is None else _numbers(betas, "--betas"), "schedule": schedule,
+        "warmup": warmup, "final_lr": final_lr, "drop_every": drop_every, "drop_factor": drop_factor,
+        "weight_decay": weight_decay, "weight_decay_head": weight_decay_head, "weight_decay_body": weight_decay_body,
+        "batch": batch, "steps": steps, "snapshots": snapshots, "kernels": kernels,
+    }  # fmt: skip
+    if seed is not None and seeds is not None:
+        raise InputError("--seed, --seeds: choose one of them.")
+    many = None if seeds is None else _ranges(seeds, "--seeds")
+    if dry_run:
+        cost = training.estimate(setting, seed=many[0] if many else seed or 0, **options)
+        _print(cost, as_json, _cost_lines(cost, len(many) if many else 1))
+        return
+    if out is None:
+        raise InputError("--out: it is missing; give a name such as runs/objects.")
     with _progress("train") as progress:
-        path = run(
-            setting, out, formula=formula, labels=labels, arch=arch, layers=layers, width=width, features=features,
-            lr=lr, steps=steps, optimizer=optimizer, weight_decay=weight_decay, seed=seed, snapshots=snapshots,
-            progress=progress,
-        )  # fmt: skip
-    meta = json.loads(path.with_suffix(".json").read_text())
-    _print({"out": str(path), **meta}, as_json, [f"{path}: {meta['steps']} steps, final loss {meta['final_loss']:.4g}"])
+        if many is None:
+            paths = [training.train(setting, out, seed=seed or 0, progress=progress, **options)]
+        else:
+            paths = training.train_seeds(setting, out, many, progress=progress, **options)
+    found = [{"out": str(path), **json.loads(path.with_name(path.stem + ".json").read_text())} for path in paths]
+    _print(found[0] if many is None else found, as_json, [
+        f"{run['out']}: {run['steps']} steps, final loss {run['final_loss']:.4g}" for run in found
+    ])  # fmt: skip
 
 
 @app.command()
@@ -255,12 +302,22 @@ def gram(
 @app.command()
 def prove(
     theorems: Annotated[list[str] | None, typer.Argument(help="Names of theorems; all if left out.")] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="Instead of checking, write all claims with their theorems to this Markdown file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check theorems in exact arithmetic, and that their wrong variants are refuted; exit code 1 if any fails.
 
     Example: ufmflow prove balanced_mse_is_logistic
     """
+    if index is not None:
+        from .numerics.runs import write_whole
+        from .proofs.pages import index_page
+
+        write_whole(index, index_page().encode())
+        _print({"index": str(index)}, as_json, [f"index: {index.resolve()}"])
+        return
     from .proofs.certificates import prove as check
 
     with _progress("prove") as bar:
@@ -333,6 +390,38 @@ def _pairs(text: str, option: str) -> dict[str, str]:
         if not name.strip() or not value.strip():
             raise InputError(f"{option}: {text!r} is no list of name=number; write for example color=1,residual=0.1.")
     return {name.strip(): value.strip() for name, value in pairs.items()}
+
+
+def _numbers(text: str, option: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option}: {text!r} is no list of numbers; write for example 0.9,0.999.") from None
+
+
+def _ranges(text: str, option: str) -> list[int]:
+    """0-2,7 -> [0, 1, 2, 7]."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash) and int(first) <= int(last or first)):
+            raise InputError(f"{option}: {text!r} is no list of whole numbers; write for example 0-4 or 0,3,7-9.")
+        if int(last or first) - int(first) >= MOST_SEEDS:
+            raise InputError(f"{option}: {text!r} holds more than {MOST_SEEDS} numbers; give fewer.")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def _cost_lines(cost: dict[str, Any], runs: int) -> list[str]:
+    """What `train --dry-run` prints."""
+    lines = [f"{name:>18} {value}" for name, value in cost["settings"].items() if value is not None]
+    minutes, kernels = cost["seconds"] / 60, cost["seconds_kernels"]
+    lines += [
+        f"{cost['contexts']} contexts, {cost['labels']} labels, {cost['parameters']} parameters",
+        f"about {cost['memory_bytes'] / 2**20:.0f} MiB beyond PyTorch itself",
+        f"about {minutes:.1f} min a run on this machine, {kernels:.1f} s of it for kernels",
+    ]
+    return lines if runs == 1 else [*lines, f"{runs} runs: about {runs * minutes:.1f} min"]
 
 
 def _print(summary: dict[str, Any] | list, as_json: bool, lines: list[str]) -> None:

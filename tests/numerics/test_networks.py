@@ -35,6 +35,46 @@ def test_the_norm_is_pytorchs_layer_norm_of_the_bodys_output(network):
     assert not torch.allclose(normalise(network.body(TOKENS)), expected, atol=1e-2)  # control: not centred
 
 
+@pytest.mark.skipif(not hasattr(torch.nn, "RMSNorm"), reason="torch < 2.4 has no RMSNorm")
+@pytest.mark.parametrize("body", BODIES)
+def test_rmsnorm_is_pytorchs_and_does_not_centre(body):
+    torch.manual_seed(0)
+    network = Network(BODIES[body](), D, LABELS, "rmsnorm")
+    b = network.body(TOKENS)
+    assert torch.equal(network.features_before_norm(TOKENS), b) and b.mean(dim=1).abs().max() > 1e-4
+    assert torch.allclose(network.embeddings(TOKENS), torch.nn.functional.rms_norm(b, (D,), eps=1e-30), atol=1e-5)
+    assert not torch.allclose(network.embeddings(TOKENS), torch.nn.functional.layer_norm(b, (D,)), atol=1e-2)
+
+
+@pytest.mark.skipif(not hasattr(torch.nn, "RMSNorm"), reason="torch < 2.4 has no RMSNorm")
+@pytest.mark.parametrize("norm", ["layernorm", "rmsnorm"])
+def test_the_affine_part_is_pytorchs(norm):
+    torch.manual_seed(0)
+    network = Network(BODIES["mlp"](), D, LABELS, norm, affine=True)
+    plain = network.embed(network.features_before_norm(TOKENS))
+    with torch.no_grad():
+        for part in (network.gain, network.bias):
+            if part is not None:
+                part.add_(torch.randn(D))
+    b, parts = network.body(TOKENS), (network.gain, network.bias)
+    if norm == "layernorm":
+        expected = torch.nn.functional.layer_norm(b, (D,), *parts, eps=1e-30)
+    else:
+        assert network.bias is None
+        expected = torch.nn.functional.rms_norm(b, (D,), network.gain, eps=1e-30)
+    assert torch.allclose(network.embeddings(TOKENS), expected, atol=1e-5)
+    assert torch.allclose(network(TOKENS), expected @ network.head.weight.T, atol=1e-5)
+    assert not torch.allclose(plain, expected, atol=1e-2)
+
+
+@pytest.mark.parametrize(("norm", "kind"), [("layernorm", "LayerNorm"), ("rmsnorm", "RMSNorm")])
+def test_blocks_have_the_norm_that_is_asked_for(norm, kind):
+    if not hasattr(torch.nn, kind):
+        pytest.skip(f"torch has no {kind}")
+    found = {type(part).__name__ for part in TransformerBody(VOCABULARY, 2, 2, 16, D, norm).modules()}
+    assert {name for name in found if name.endswith("Norm")} == {kind}
+
+
 def test_logits_are_linear_in_the_embeddings(network):
     W = network.head.weight
     assert torch.allclose(network(TOKENS), network.embeddings(TOKENS) @ W.T)

@@ -95,6 +95,20 @@ def test_rows_may_come_in_any_order(tmp_path):
     assert not np.allclose(third.data["h"], first.data["h"], rtol=1e-3)
 
 
+def test_time_and_later_kernels_are_read_in_the_formulas_order(tmp_path):
+    order, kernel = np.array([4, 2, 5, 0, 3, 1]), normal(3, 2, M, M)
+    kernel = kernel @ kernel.transpose(0, 2, 1)
+    arrays, *rest = parts(order)
+    arrays |= {"time": np.array([0, 0.1, 0.3]), "kernel": kernel, "kernel_step": np.array([0, 20])}
+    run = load_run(save_run(tmp_path / "run", arrays | {"final_gain": normal(4, T, D)}, *rest))
+    assert run.time.tolist() == [0, 0.1, 0.3] != (0.1 * run.data["step"]).values.tolist()
+    at_20 = run.data["kernel"].sel(kernel_step=20).values
+    known = load_run(save_run(tmp_path / "other", arrays | {"kernel_init": kernel[1]}, *rest)).data["kernel_init"]
+    np.testing.assert_array_equal(at_20, known)
+    assert not np.array_equal(at_20, kernel[1])  # control: it is another order
+    np.testing.assert_array_equal(run.data["final_gain"], normal(4, T, D))
+
+
 def test_labels_that_drop_an_attribute_are_read(tmp_path):
     label = np.arange(M) // 3
     run = load_run(saved(tmp_path, {"label": label, "W": normal(1, T, 2, D)}, meta={"labels": "a"}))
@@ -116,6 +130,15 @@ def changed(name, edit):
     def make(folder):
         array = edit(np.array(parts()[0][name], dtype=float if name in ("H", "W", "loss") else None))
         saved(folder, {name: array})
+
+    return make
+
+
+def added(**arrays):
+    """A run with arrays that most runs lack."""
+
+    def make(folder):
+        saved(folder, {name: np.asarray(array) for name, array in arrays.items()})
 
     return make
 
@@ -209,6 +232,18 @@ BAD = {
     "no snapshots": (changed("step", lambda x: x[:0]), "^step: shape"),
     "steps that fall": (changed("step", lambda x: x[::-1]), "^step: the steps in run.npz must be increasing"),
     "negative steps": (changed("step", lambda x: x - 1), "^step: the steps"),
+    "times that stand still": (added(time=[0, 1, 1]), "^time: the times in run.npz must be increasing"),
+    "times of other steps": (added(time=[0, 1]), r"^time: shape \(2,\)"),
+    "kernels of no steps": (added(kernel=np.ones((2, M, M))), "^kernel: run.npz has only one of kernel and kernel_s"),
+    "kernels of other steps": (
+        added(kernel=np.ones((2, M, M)), kernel_step=[0, 6]),
+        "^kernel_step: the steps in run.npz must be increasing, and recorded ones",
+    ),
+    "fewer kernels than steps": (
+        added(kernel=np.ones((1, M, M)), kernel_step=[0, 5]),
+        r"^kernel: shape \(1, 6, 6\) in run.npz; it must be \(2,",
+    ),
+    "gains of another width": (added(final_gain=np.ones((T, D + 1))), r"^final_gain: shape \(3, 5\)"),
     "complex numbers": (changed("loss", lambda x: x + 1j), "^loss: type complex128"),
     **{
         f"no {name}": (lambda folder, name=name: bare(folder, name), f"^{name}: run.npz has no such array")

@@ -51,6 +51,21 @@ def test_frames_show_words_and_never_classes():
     assert with_classes.tokens.shape == (36, 4)
 
 
+def test_collocations_have_a_label_each_and_words_of_a_class_go_together():
+    setting = SETTINGS["collocations"]
+    contexts = code(Attributes(setting.formula), setting.labels, setting.shown)
+    assert contexts.tokens.shape == (36, 2) and contexts.vocabulary == 3 * 3 + 3 * 4
+    assert contexts.label.tolist() == list(range(36))
+    nouns_of = {}
+    for verb, noun in contexts.tokens.tolist():
+        nouns_of.setdefault(verb, set()).add(noun)
+    # Verbs that share a noun share all: three sets of four nouns, for three verbs each.
+    assert sorted(map(len, set(map(frozenset, nouns_of.values())))) == [4, 4, 4]
+    assert len(set().union(*nouns_of.values())) == 12 and len(nouns_of) == 9
+    crossed = code(Attributes("verb[9] * noun[12]")).tokens
+    assert len(crossed) == 108  # control: were all allowed, no class would show
+
+
 def test_nested_values_carry_their_ancestors():
     table = code(Attributes("kingdom[2] / genus[3]")).table
     assert table["genus"] == ["genus_0_0", "genus_0_1", "genus_0_2", "genus_1_0", "genus_1_1", "genus_1_2"]

@@ -10,9 +10,11 @@ torch = pytest.importorskip("torch")
 
 from ufmflow.numerics.forecast import Start, forecast  # noqa: E402
 from ufmflow.numerics.networks import MLPBody, Network  # noqa: E402
+from ufmflow.numerics.plan import OPTIMIZERS  # noqa: E402
+from ufmflow.numerics.recording import recorded_steps  # noqa: E402
 from ufmflow.numerics.runs import load_run  # noqa: E402
 from ufmflow.numerics.settings import code  # noqa: E402
-from ufmflow.numerics.train import OPTIMIZERS, recorded_steps, train  # noqa: E402
+from ufmflow.numerics.train import train  # noqa: E402
 from ufmflow.theory.attributes import Attributes  # noqa: E402
 from ufmflow.theory.errors import InputError  # noqa: E402
 
@@ -56,7 +58,7 @@ def test_a_run_leaves_torch_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("arch", ["mlp", "transformer"])
-@pytest.mark.parametrize("setting", ["objects", "taxonomy", "frames"])
+@pytest.mark.parametrize("setting", ["objects", "taxonomy", "frames", "collocations"])
 def test_arrays_agree_with_each_other(tmp_path, setting, arch):
     options = {"formula": None, "arch": arch, "layers": 1, "steps": 12}
     arrays = run(tmp_path, setting, **options)
@@ -64,7 +66,7 @@ def test_arrays_agree_with_each_other(tmp_path, setting, arch):
     V = arrays["W"].shape[1]
     assert {key: (value.dtype.str[1:], value.shape) for key, value in arrays.items()} == {
         "step": ("i8", (T,)), "H": ("f4", (T, m, d)), "W": ("f4", (T, V, d)), "loss": ("f8", (T,)),
-        "label": ("i8", (m,)), "feature_norm": ("f4", (T, m)), "kernel_init": ("f8", (m, m)),
+        "label": ("i8", (m,)), "feature_norm": ("f4", (T, m)), "kernel_init": ("f8", (m, m)), "time": ("f8", (T,)),
     }
     np.testing.assert_allclose(np.linalg.norm(arrays["H"], axis=2), np.sqrt(d), rtol=1e-6)
     np.testing.assert_allclose(arrays["H"].mean(axis=2), 0, atol=1e-5)
@@ -111,34 +113,35 @@ def test_a_formula_of_ones_own_comes_with_its_own_labels(tmp_path):
     assert run(tmp_path, "frames", formula="(a[2] / b[2]) * c[2]")["W"].shape[1] == 8
 
 
+@pytest.mark.parametrize("norm", ["layernorm", "rmsnorm"])
 @pytest.mark.parametrize("t", [0, 1])
-def test_steps_of_a_linear_body_are_predicted_from_the_initial_kernel(tmp_path, t):
+def test_steps_of_a_linear_body_are_predicted_from_the_initial_kernel(tmp_path, t, norm):
     """With a linear body f is linear in the parameters and its kernel is (x_i . x_j + 1) C, C = I - J/d, so
 
         F(t+1) = F(t) + lr K q C,  q_j = -(R/|f_j|) (I - u_j u_j^T) (W^T G)_j,  W(t+1) = W(t) - lr G H^T
 
-    hold exactly, with K = Theta d/(d-1): learning rate x step is the flow's time, in the units of kernel_init.
+    hold exactly, with K = Theta d/(d-1): learning rate x step is the flow's time, in the units of kernel_init.  RMSNorm
+    does not centre: C = I, K = Theta, and q is the same.
     """
     lr = 0.5
-    arrays = run(tmp_path, layers=1, lr=lr, steps=2, snapshots=3)
+    arrays = run(tmp_path, layers=1, lr=lr, steps=2, snapshots=3, norm=norm)
     assert arrays["step"].tolist() == [0, 1, 2]
-    H, W, norm = arrays["H"].astype(float), arrays["W"].astype(float), arrays["feature_norm"].astype(float)
+    H, W, length = arrays["H"].astype(float), arrays["W"].astype(float), arrays["feature_norm"].astype(float)
     d = H.shape[2]
     R = np.sqrt(d)
-    F = H * norm[:, :, None] / R  # (T, m, d)
+    F = H * length[:, :, None] / R  # (T, m, d)
     G, u = softmax_error(arrays, t), H[t] / R
-    pull = -(W[t].T @ G).T * R / norm[t][:, None]  # (m, d)
+    pull = -(W[t].T @ G).T * R / length[t][:, None]  # (m, d)
     q = pull - u * (u * pull).sum(axis=1, keepdims=True)
-    K = arrays["kernel_init"] * d / (d - 1)
-    moved, predicted, untangent = F[t + 1] - F[t], lr * K @ centred(q), lr * K @ centred(pull)
+    if norm == "layernorm":
+        K, C = arrays["kernel_init"] * d / (d - 1), np.eye(d) - 1 / d
+    else:
+        K, C = arrays["kernel_init"], np.eye(d)
+    moved, predicted, untangent = F[t + 1] - F[t], lr * K @ q @ C, lr * K @ pull @ C
     tolerance = 1e-4 * np.abs(moved).max()
     np.testing.assert_allclose(moved, predicted, atol=tolerance)
     np.testing.assert_allclose(W[t + 1] - W[t], -lr * G @ H[t], atol=1e-6)
     assert np.abs(moved - untangent).max() > 10 * tolerance  # control: the projection is needed
-
-
-def centred(rows):
-    return rows - rows.mean(axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -151,15 +154,76 @@ def test_every_optimizer_lowers_the_loss_in_its_own_way(tmp_path, optimizer):
     assert np.array_equal(sgd["W"][-1], other["W"][-1]) == (optimizer == "sgd")
 
 
-def test_weight_decay_shrinks_the_head(tmp_path):
-    plain, decayed = run(tmp_path), run(tmp_path, weight_decay=0.5)
-    assert np.linalg.norm(decayed["W"][-1]) < np.linalg.norm(plain["W"][-1])
-
-
 def test_recorded_steps_are_rounded_terms_of_a_geometric_progression():
     steps = recorded_steps(40_000, 40)
     assert steps[:9].tolist() == [0, 1, 2, 3, 4, 5, 7, 9, 12] and steps[-1] == 40_000 and len(steps) == 39
     assert recorded_steps(1, 2).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("arch", ["mlp", "transformer"])
+@pytest.mark.parametrize("norm, parts", [("layernorm", ("gain", "bias")), ("rmsnorm", ("gain",))])
+def test_an_affine_final_norm_is_within_H_and_recorded_beside_it(tmp_path, norm, parts, arch):
+    arrays = run(tmp_path, norm=norm, final_affine=True, arch=arch)
+    plain = run(tmp_path, "objects", "plain", norm=norm, arch=arch)
+    assert {name for name in arrays if name.startswith("final")} == {f"final_{part}" for part in parts}
+    assert np.array_equal(arrays["H"][0], plain["H"][0])  # gain 1, bias 0
+    u = (arrays["H"] - arrays.get("final_bias", np.zeros((1, 8)))[:, None]) / arrays["final_gain"][:, None]
+    # float32, and gains move by less than a half.
+    np.testing.assert_allclose(np.linalg.norm(u, axis=2), np.sqrt(8), rtol=1e-5)
+    assert np.abs(np.linalg.norm(arrays["H"][-1], axis=1) / np.sqrt(8) - 1).max() > 1e-3  # control
+    meta = json.loads((tmp_path / "run.json").read_text())
+    name = "LayerNorm" if norm == "layernorm" else "RMSNorm"
+    assert (meta["final_norm"], meta["norm"], meta["final_affine"]) == (f"{name} with affine part", norm, True)
+    loaded = load_run(tmp_path / "run").data
+    np.testing.assert_array_equal(loaded["final_gain"], arrays["final_gain"])
+    assert loaded["final_gain"].dims == ("time", "feature") and ("final_bias" in loaded) == ("bias" in parts)
+
+
+def test_kernels_are_measured_at_recorded_steps_and_do_not_disturb_the_run(tmp_path):
+    arrays, plain = run(tmp_path, kernels=3), run(tmp_path, name="plain")
+    recorded = arrays["step"]
+    assert arrays["kernel_step"].tolist() == [recorded[0], recorded[3], recorded[-1]]
+    assert all(np.array_equal(arrays[name], plain[name]) for name in plain)
+    assert np.array_equal(arrays["kernel"][0], arrays["kernel_init"])
+    moved = [np.abs(kernel - arrays["kernel_init"]).max() for kernel in arrays["kernel"]]
+    assert moved[0] < moved[1] < moved[2]  # features are learned: the kernel does not stay
+    loaded = load_run(tmp_path / "run").data
+    assert loaded["kernel"].dims == ("kernel_step", "context", "other_context")
+    np.testing.assert_array_equal(loaded["kernel"].sel(kernel_step=recorded[-1]), arrays["kernel"][-1])
+
+
+def test_a_kernel_on_the_way_predicts_the_steps_that_follow_it(tmp_path):
+    """A linear body's kernel never moves, so the kernel of any later step is the first one: float32 gradients."""
+    arrays = run(tmp_path, layers=1, kernels=4)
+    scale = np.abs(arrays["kernel_init"]).max()
+    np.testing.assert_allclose(arrays["kernel"], np.broadcast_to(arrays["kernel_init"], (4, 6, 6)), atol=1e-5 * scale)
+
+
+def test_time_is_the_sum_of_the_learning_rates(tmp_path):
+    options = {"schedule": "cosine", "warmup": 5, "steps": 20, "snapshots": 200, "lr": 0.5}
+    arrays = run(tmp_path, **options)
+    rates = [0.5 * (s + 1) / 6 if s < 5 else 0.25 * (1 + np.cos(np.pi * (s - 5) / 15)) for s in range(20)]
+    assert arrays["step"].tolist() == list(range(21))
+    np.testing.assert_allclose(arrays["time"], np.append(0, np.cumsum(rates)), rtol=1e-12)
+    for s, rate in enumerate(rates):  # the head moves by the rate of its step: float32
+        moved, H = arrays["W"][s + 1].astype(float) - arrays["W"][s], arrays["H"][s].astype(float)
+        np.testing.assert_allclose(moved, -rate * softmax_error(arrays, s) @ H, atol=1e-6)
+    np.testing.assert_array_equal(load_run(tmp_path / "run").time, arrays["time"])
+    meta = json.loads((tmp_path / "run.json").read_text())
+    assert meta["schedule"] == {"name": "cosine", "warmup": 5, "final_lr": 0.0}
+    assert not np.allclose(arrays["time"], 0.5 * arrays["step"])  # control
+    np.testing.assert_array_equal(run(tmp_path)["time"], 0.05 * run(tmp_path)["step"])
+
+
+def test_latent_classes_show_through_shared_words_alone(tmp_path):
+    """Words of a class share contexts; no token and no label tells the class, yet its share in W rises, then falls."""
+    run(tmp_path, "collocations", formula=None, width=64, features=48, lr=0.05, steps=1500, snapshots=10)
+    found = load_run(tmp_path / "run")
+    share = found.data["share_W"].sel(stratum="class").values
+    # A random start has 2/35 of its energy in the class's 2 of 35 dimensions.
+    assert share[0] < 0.08 and share.max() > 1.5 * share[0] and share[-1] < 0.8 * share.max()
+    whole = found.data["share_W"].sel(stratum="class:verb:noun").values
+    assert whole[share.argmax()] < 0.5 * whole[0]  # control: what sets contexts apart does not rise with it
 
 
 def test_progress_is_told_the_way_and_the_end(tmp_path):
@@ -195,6 +259,22 @@ def test_npz_may_be_named_and_folders_are_made(tmp_path):
         ({"seed": -1}, "seed: -1"),
         ({"formula": "a[2] *"}, "formula"),
         ({"labels": "colour"}, "labels: 'colour'"),
+        ({"norm": "batchnorm"}, "norm: 'batchnorm' is unknown; use layernorm, rmsnorm"),
+        ({"final_affine": 1}, "final_affine: 1; give True or False"),
+        ({"batch": 7}, "batch: 7; give a whole number from 1 to 6"),
+        ({"kernels": 1}, "kernels: 1; give a whole number from 2 to 6"),
+        ({"momentum": 0.5}, "momentum: 0.5, but the optimizer sgd has no momentum"),
+        ({"momentum": 1.0, "optimizer": "momentum"}, "momentum: 1.0; give a finite number >= 0 and < 1"),
+        ({"nesterov": True}, "nesterov: True, but the optimizer sgd"),
+        ({"nesterov": True, "momentum": 0.0, "optimizer": "momentum"}, "nesterov: True looks ahead"),
+        ({"nesterov": "yes", "optimizer": "momentum"}, "nesterov: 'yes'; give True or False"),
+        ({"betas": (0.9, 0.99)}, "betas: .* the optimizer sgd has no betas"),
+        ({"betas": (0.9,), "optimizer": "adamw"}, "betas: .*; give two numbers"),
+        ({"betas": 0.9, "optimizer": "adamw"}, "betas: 0.9; give two numbers"),
+        ({"betas": (0.9, 1.0), "optimizer": "adamw"}, "betas: 1.0; give a finite number >= 0 and < 1"),
+        ({"weight_decay_head": -1.0}, "weight_decay_head: -1.0"),
+        ({"weight_decay_body": "much"}, "weight_decay_body: 'much'"),
+        ({"schedule": "sine"}, "schedule: 'sine' is unknown; use constant, cosine"),
         ({"lr": 1e30}, "lr: 1e[+]30 is too large"),
     ],
 )
@@ -215,10 +295,10 @@ def test_an_output_that_cannot_be_written_is_refused_before_training(tmp_path):
 
 def test_a_network_is_forecast_from_its_own_start(tmp_path):
     """Measured on the network itself, the start is the recorded run's: float32 features, so 1e-5 relative."""
-    run = load_run(train("objects", tmp_path / "run", features=32, steps=2, snapshots=2))
+    run = load_run(train("objects", tmp_path / "run", width=48, features=32, steps=2, snapshots=2))
     contexts = code(run.attributes, None, "all")
     torch.manual_seed(0)
-    body = MLPBody(vocabulary=contexts.vocabulary, layers=3, width=256, features=32)
+    body = MLPBody(vocabulary=contexts.vocabulary, layers=3, width=48, features=32)
     network = Network(body, features=32, labels=24)
     tokens = torch.from_numpy(contexts.tokens)
     measured = Start.of_network(network, tokens, run.attributes, lr=run.lr, depth=3)
@@ -232,7 +312,27 @@ def test_a_network_is_forecast_from_its_own_start(tmp_path):
         forecast(torch.nn.Linear(2, 2), run.attributes, [0.0, 1.0], inputs=tokens)
 
 
-def test_a_run_of_another_optimizer_is_not_forecast_silently(tmp_path):
-    run = load_run(train("objects", tmp_path / "run", optimizer="adamw", width=8, features=8, steps=2, snapshots=2))
-    with pytest.raises(InputError, match="adamw"):
+TINY = {"width": 8, "features": 8, "steps": 20, "snapshots": 5}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"optimizer": "adamw"}, "adamw"), ({"weight_decay_head": 0.1}, "weight decay 0.1"),
+     ({"batch": 5}, "batches of 5 contexts"), ({"final_affine": True}, "affine")],
+)  # fmt: skip
+def test_a_run_that_the_forecast_does_not_cover_is_not_forecast_silently(tmp_path, options, words):
+    run = load_run(train("objects", tmp_path / "run", **TINY, **options))
+    with pytest.raises(InputError, match=words):
         forecast(run)
+
+
+def test_a_scheduled_run_is_forecast_by_its_flow_alone(tmp_path):
+    wide = TINY | {"width": 96, "features": 32}
+    scheduled = load_run(train("objects", tmp_path / "run", schedule="linear", **wide))
+    assert "map" not in Start.of(scheduled).levels()
+    assert "map" in Start.of(load_run(train("objects", tmp_path / "run", **wide))).levels()
+    flow = forecast(scheduled, level="flow")
+    np.testing.assert_array_equal(flow.time, scheduled.time)
+    # Twenty small steps: the flow is the run but for the kernel's motion and the steps' size.
+    moved = np.abs(scheduled.data["loss"][0] - scheduled.data["loss"][-1])
+    assert np.abs(flow.data["loss"] - scheduled.data["loss"]).max() < 0.05 * moved

@@ -1,0 +1,163 @@
+"""A network in training: all that its next step depends on, to be stepped, saved and taken up again.
+
+A step draws a batch B of contexts (all of them when the plan names no size) and moves the parameters by the gradient of
+
+    mean over j in B of  -log softmax(W h_j)[label_j],
+
+as the optimiser and the schedule say.  Flow time is the sum of the learning rates of the steps taken so far.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..theory.errors import InputError
+from .networks import MLPBody, Network, TransformerBody
+from .plan import BETAS, Plan
+
+
+def build(plan: Plan) -> Network:
+    """The plan's network at its start; the caller has seeded torch."""
+    sizes = {"vocabulary": plan.contexts.vocabulary, "layers": plan.layers, "width": plan.width,
+             "features": plan.features}  # fmt: skip
+    # The body first: with seed 0 this is the start of the reference runs, bit for bit.
+    body: MLPBody | TransformerBody = (
+        MLPBody(**sizes)
+        if plan.arch == "mlp"
+        else TransformerBody(positions=plan.contexts.tokens.shape[1], norm=plan.norm, **sizes)
+    )
+    return Network(body, plan.features, plan.contexts.n_labels, plan.norm, plan.final_affine)
+
+
+def optimizers(network: Network, plan: Plan) -> list[torch.optim.Optimizer]:
+    """The optimisers that a step steps, each with a group for the head and one for the rest where it has both."""
+    head = {id(p) for p in network.head.parameters()}
+
+    def groups(chosen: Sequence[Tensor]) -> list[dict[str, Any]]:
+        parts = (
+            ([p for p in chosen if id(p) not in head], plan.weight_decay_body),
+            ([p for p in chosen if id(p) in head], plan.weight_decay_head),
+        )
+        return [{"params": part, "weight_decay": decay} for part, decay in parts if part]
+
+    every = list(network.parameters())
+    if plan.optimizer == "adamw":
+        return [torch.optim.AdamW(groups(every), lr=plan.lr, betas=plan.betas or BETAS)]
+    momentum, nesterov = plan.momentum or 0.0, bool(plan.nesterov)
+    if plan.optimizer == "muon":
+        # Only matrices, the head among them, have an orthogonal factor; biases and gains take AdamW's steps.
+        matrices = groups([p for p in every if p.ndim == 2])
+        others = groups([p for p in every if p.ndim != 2])
+        found: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(matrices, lr=plan.lr, momentum=momentum, nesterov=nesterov)
+        ]
+        return [*found, torch.optim.AdamW(others, lr=plan.lr)] if others else found
+    return [torch.optim.SGD(groups(every), lr=plan.lr, momentum=momentum, nesterov=nesterov)]
+
+
+class Batches:
+    """Contexts in random order without replacement, epoch after epoch, from a generator of their own.
+
+    Examples
+    --------
+    >>> batches = Batches(contexts=5, size=2, seed=0)
+    >>> epoch = [batches.draw() for _ in range(3)]
+    >>> [len(batch) for batch in epoch], sorted(torch.cat(epoch).tolist())
+    ([2, 2, 1], [0, 1, 2, 3, 4])
+    """
+
+    def __init__(self, contexts: int, size: int, seed: int):
+        self.contexts, self.size = contexts, size
+        self.generator = torch.Generator().manual_seed(seed)
+        self.order = torch.empty(0, dtype=torch.int64)
+
+    def draw(self) -> Tensor:
+        """Indices of the next batch."""
+        if not len(self.order):
+            self.order = torch.randperm(self.contexts, generator=self.generator)
+        batch, self.order = self.order[: self.size], self.order[self.size :]
+        return batch
+
+    def state(self) -> dict[str, Tensor]:
+        """What is left of the epoch, and the generator's state."""
+        return {"order": self.order, "generator": self.generator.get_state()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a saved state."""
+        self.order = state["order"]
+        self.generator.set_state(state["generator"])
+
+
+class Training:
+    """A network, its optimisers, schedules and batches.
+
+    Attributes
+    ----------
+    step : int
+        Steps taken.
+    time : float
+        Flow time: the sum of their learning rates.
+    """
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.network = build(plan)
+        self.tokens, self.label = torch.from_numpy(plan.contexts.tokens), torch.from_numpy(plan.contexts.label)
+        self.optimizers = optimizers(self.network, plan)
+        made = [plan.schedule.scheduler(optimizer, plan.steps) for optimizer in self.optimizers]
+        self.schedulers = [scheduler for scheduler in made if scheduler is not None]
+        self.batches = None if plan.batch is None else Batches(len(self.label), plan.batch, plan.seed)
+        self.step = 0
+        self.time = 0.0
+
+    def advance(self) -> None:
+        """Take one step; refuse to go on from a loss that is not finite."""
+        tokens, label = self.tokens, self.label
+        if self.batches is not None:
+            batch = self.batches.draw()
+            tokens, label = tokens[batch], label[batch]
+        loss = torch.nn.functional.cross_entropy(self.network(tokens), label)
+        if not math.isfinite(loss.item()):
+            raise self.diverged()
+        self.network.zero_grad()
+        loss.backward()
+        lr = self.optimizers[0].param_groups[0]["lr"]
+        for optimizer in self.optimizers:
+            optimizer.step()
+        for scheduler in self.schedulers:
+            scheduler.step()
+        self.step += 1
+        # With one learning rate, its multiple: no rounding adds up.
+        self.time = self.time + lr if self.schedulers else lr * self.step
+
+    def diverged(self) -> InputError:
+        """The error for a loss that stopped being finite."""
+        return InputError(
+            f"lr: {self.plan.lr:g} is too large; the loss stopped being finite after {self.step} steps; use a smaller "
+            "one."
+        )
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on, in the types that `torch.load(weights_only=True)` reads."""
+        return {
+            "step": self.step,
+            "time": self.time,
+            "network": self.network.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+            "batches": None if self.batches is None else self.batches.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state of the same plan."""
+        self.step, self.time = state["step"], state["time"]
+        self.network.load_state_dict(state["network"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
+            scheduler.load_state_dict(saved)
+        if self.batches is not None:
+            self.batches.restore(state["batches"])
