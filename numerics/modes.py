@@ -18,9 +18,11 @@ from ..theory.flow import WIDTH, ModeFlow
 from ..theory.kernels import symbols_for
 from ..theory.model import UFM
 from ..theory.partition import LogPartition
+from ..theory.slopes import jacobian_rows
 from ..theory.system import derive
 
 KNOWN_HEADS = (sp.Add, sp.Mul, sp.Pow, sp.exp, LogPartition)
+MANY = 24  # strata; beyond, integrators take differences of the rates, as fast as code for the Jacobian would be
 
 Definitions = tuple[tuple[sp.Symbol, sp.Expr], ...]
 
@@ -46,32 +48,39 @@ class Modes:
     flow : ModeFlow
         The derivation that the code was generated from, with kernels and ridge as symbols.
     rhs : callable (y,) -> dy/dt, state (n,) or (n, T)
-    jacobian : callable (y,) -> (n, n)
+    jacobian : callable (y,) -> (n, n); None with many strata, where its code, of n^3 terms, takes minutes to generate
     read : callable (y,) -> (w, h, z, loss), the first three with a row for each stratum of the contexts
     """
 
     flow: ModeFlow
     rhs: Callable[[np.ndarray], np.ndarray]
-    jacobian: Callable[[np.ndarray], np.ndarray]
+    jacobian: Callable[[np.ndarray], np.ndarray] | None
     read: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
 
-def compile_modes(model: UFM) -> Modes:
-    """Generate array code for a model with numeric sizes and parameters.
-
-    Raises
-    ------
-    InputError
-        When a symbol has no number, or when the `normalized` constraint has no width.
-    """
+def check_numbers(model: UFM) -> None:
+    """Refuse a model whose flow still has symbols."""
     if model.free_symbols:
         raise InputError(
             f"model: {sorted(map(str, model.free_symbols))[0]} has no number; numbers are needed to simulate."
         )
     if model.constraint == "normalized" and model.width is None:
         raise InputError("width: a normalized model needs it to simulate, since |h_j|^2 = width; give width=d.")
+
+
+def compile_modes(model: UFM, optimizer: str = "sgd") -> Modes:
+    """Generate array code for a model with numeric sizes and parameters.
+
+    Raises
+    ------
+    InputError
+        When a symbol has no number, or when the `normalized` constraint or optimiser has no width.
+    """
+    check_numbers(model)
+    if optimizer == "normalized" and model.width is None:
+        raise InputError("width: steps of root mean square 1 need the number of entries; give the model width=d.")
     template = _template(model)
-    flow, rates, jacobian, outputs = _compiled(template)
+    flow, rates, jacobian, outputs = _compiled(template, optimizer)
     values = _parameter_values(model)
     n, strata = len(flow.state), len(model.attributes.names)
 
@@ -82,13 +91,14 @@ def compile_modes(model: UFM) -> Modes:
         return _stacked(evaluate(rates, y), y.shape[1:])
 
     def jac(y: np.ndarray) -> np.ndarray:
+        assert jacobian is not None
         return _stacked(evaluate(jacobian, y), y.shape[1:]).reshape(n, n)
 
     def read(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         found = _stacked(evaluate(outputs, y), y.shape[1:])
         return found[:strata], found[strata : 2 * strata], found[2 * strata : 3 * strata], found[-1]
 
-    return Modes(flow, rhs, jac, read)
+    return Modes(flow, rhs, jac if jacobian else None, read)
 
 
 def _stacked(rows: list, shape: tuple[int, ...]) -> np.ndarray:
@@ -129,8 +139,8 @@ def _parameter_values(model: UFM) -> list[float]:
 
 
 @lru_cache(maxsize=32)
-def _compiled(template: UFM) -> tuple[ModeFlow, Callable, Callable, Callable]:
-    flow = derive(template).flow
+def _compiled(template: UFM, optimizer: str) -> tuple[ModeFlow, Callable, Callable | None, Callable]:
+    flow = derive(template, optimizer).flow
     arguments = [*flow.state, *_parameters(template)]
 
     def generate(expressions: list[sp.Expr], definitions: Definitions = flow.definitions) -> Callable:
@@ -145,33 +155,22 @@ def _compiled(template: UFM) -> tuple[ModeFlow, Callable, Callable, Callable]:
     names = template.attributes.names
     outputs = [flow.w.get(A, zero) for A in names] + [flow.h[A] for A in names] + [flow.z.get(A, zero) for A in names]
     rates = generate([flow.rates[x] for x in flow.state])
-    return flow, rates, generate(*_jacobian(flow)), generate([*outputs, flow.loss])
+    jacobian = generate(*_jacobian(flow)) if len(names) <= MANY else None
+    return flow, rates, jacobian, generate([*outputs, flow.loss])
 
 
 def _jacobian(flow: ModeFlow) -> tuple[list[sp.Expr], Definitions]:
-    """d(rates)/d(state) row by row, and definitions with each slope of a named quantity named in turn.
+    """d(rates)/d(state) row by row, and definitions with each slope of a named quantity named in turn."""
+    slopes: list[tuple[sp.Symbol, sp.Expr]] = []
 
-    `System.jacobian` multiplies the chain rule out: 1e6 operations with eight strata.
-    """
-    slopes: dict[sp.Symbol, dict[sp.Symbol, sp.Expr]] = {x: {x: sp.S(1)} for x in flow.state}
-    definitions: list[tuple[sp.Symbol, sp.Expr]] = []
+    def name(label: str, slope: sp.Expr) -> sp.Expr:
+        if slope.is_Atom:
+            return slope
+        slopes.append((sp.Symbol(f"d_{label}", real=True), slope))
+        return slopes[-1][0]
 
-    def gradient(expression: sp.Expr) -> dict[sp.Symbol, sp.Expr]:
-        total: dict[sp.Symbol, sp.Expr] = {}
-        for symbol in sorted(expression.free_symbols & slopes.keys(), key=str):
-            slope = sp.diff(expression, symbol)
-            for x, inner in slopes[symbol].items():
-                total[x] = total.get(x, sp.S(0)) + slope * inner
-        return total
-
-    for symbol, value in flow.definitions:
-        definitions.append((symbol, value))
-        slopes[symbol] = {}
-        for x, slope in gradient(value).items():
-            slopes[symbol][x] = sp.Symbol(f"d_{symbol}_d_{x}", real=True)
-            definitions.append((slopes[symbol][x], slope.xreplace({value: symbol})))
-    rows = [gradient(flow.rates[x]) for x in flow.state]
-    return [row.get(x, sp.S(0)) for row in rows for x in flow.state], tuple(definitions)
+    rows = jacobian_rows(flow, name)
+    return [row.get(x, sp.S(0)) for row in rows for x in flow.state], (*flow.definitions, *slopes)
 
 
 def _needed(definitions: Definitions, expressions: list[sp.Expr]) -> list[tuple[sp.Symbol, sp.Expr]]:

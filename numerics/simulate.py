@@ -1,8 +1,9 @@
 """`simulate(model, t)`: the reduced modes, or the whole matrices, from a start to given times."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..theory.model import UFM
 from . import strata
 from .integrate import Progress, check_tolerances, integrate, output_times
 from .matrices import MatrixFlow, label_of_context, symmetric_start
-from .modes import compile_modes
+from .modes import check_numbers, compile_modes
 from .trajectory import Trajectory, dataset, new_path
 
 
@@ -49,8 +50,10 @@ def simulate(
     seed: int = 0,
     out: Any = None,
     progress: Progress | None = None,
+    optimizer: str = "sgd",
+    certify: bool = False,
 ) -> Trajectory:
-    """Integrate the gradient flow of a model.
+    """Integrate the flow of a model.
 
     Parameters
     ----------
@@ -69,6 +72,13 @@ def simulate(
     seed : of the random frame or start of `full`
     out : path, optional
         Where to save the trajectory as zarr.
+    optimizer : "sgd", "normalized" or "muon"
+        See `ufmflow.theory.optimisers`; whole matrices (`full=True`) have gradient flow alone, and
+        `ufmflow.numerics.optimisers.descend` takes the others' discrete steps.
+    certify : bool
+        Enclose the exact solution in ball arithmetic (extra `certify`; reduced gradient flow alone): each variable
+        also has its proven bounds NAME_low and NAME_high.  Starts may then be exact (`"1/1000"`, SymPy numbers); a
+        float is the binary fraction that it is.  rtol and atol have no part in it.  See `Trajectory.certify`.
 
     Returns
     -------
@@ -79,7 +89,7 @@ def simulate(
     InputError
         For models with symbols, bad times, starts, tolerances or devices.
     IntegrationError
-        When the tolerances cannot be met; says when.
+        When the tolerances cannot be met, or no narrow enclosure is found; says when.
 
     Examples
     --------
@@ -99,8 +109,21 @@ def simulate(
     if out is not None:
         new_path(out)  # refused now rather than after the integration
     times = output_times(t)
-    run = _full if full else _reduced
-    variables, kept = run(model, times, init, rtol, atol, seed, progress)
+    if full and optimizer != "sgd":
+        raise InputError(
+            f"optimizer: {optimizer!r} with full=True; whole matrices take its steps with "
+            "ufmflow.numerics.optimisers.descend, or leave full=False for the flow on the strata."
+        )
+    if not isinstance(certify, (bool, np.bool_)):
+        raise InputError(f"certify: {certify!r} is neither True nor False.")
+    if certify:
+        if full or optimizer != "sgd":
+            raise InputError("certify: only the reduced gradient flow has enclosures; leave full and optimizer out.")
+        variables, kept, method = _certified(model, times, init, progress)
+    elif full:
+        variables, kept = _full(model, times, init, rtol, atol, seed, progress)
+    else:
+        variables, kept = _reduced(model, times, init, rtol, atol, progress, optimizer), {}
     data = dataset(
         model.attributes,
         model.labels,
@@ -112,7 +135,10 @@ def simulate(
         seed=seed,
         rtol=rtol,
         atol=atol,
+        optimizer=optimizer,
     ).assign(kept)
+    if certify:
+        data = data.assign_attrs(certified=True, method=method)
     trajectory = Trajectory(data)
     if out is not None:
         trajectory.save(out)
@@ -120,15 +146,30 @@ def simulate(
 
 
 def _reduced(
-    model: UFM, times: np.ndarray, init: Any, rtol: float, atol: float, seed: int, progress: Progress | None
-) -> tuple[tuple[np.ndarray, ...], dict]:
-    modes = compile_modes(model)
-    w, h = _start(model, init)
+    model: UFM, times: np.ndarray, init: Any, rtol: float, atol: float, progress: Progress | None, optimizer: str
+) -> tuple[np.ndarray, ...]:
+    modes = compile_modes(model, optimizer)
+    w, h = start_on_strata(model, init)
     _check_capacity(model, h)
     start = np.array([*(w[A] for A in modes.flow.w), *(h[A] for A in modes.flow.h)])
     y = integrate(LSODA, modes.rhs, start, times, rtol, _lowered(atol, rtol, start), modes.jacobian, progress)
     found = modes.read(y)
-    return (found[0].T, found[1].T, found[2].T, found[3]), {}
+    return found[0].T, found[1].T, found[2].T, found[3]
+
+
+def _certified(
+    model: UFM, times: np.ndarray, init: Any, progress: Progress | None
+) -> tuple[tuple[np.ndarray, ...], dict, str]:
+    from .balls import exact_number
+    from .certified import certify, variables
+
+    check_numbers(model)
+    w, h = start_on_strata(model, init, exact_number)
+    _check_capacity(model, h)
+    enclosed = certify(model, [Fraction(float(t)) for t in times], w, h, progress)
+    found = variables(enclosed)
+    method = f"Taylor polynomials, logarithmic norms, balls of {enclosed.bits} bits"
+    return tuple(found[name][1] for name in ("w", "h", "z", "loss")), found, method
 
 
 def _full(
@@ -201,8 +242,11 @@ def _lowered(atol: float, rtol: float, start: np.ndarray) -> float:
     return float(min(atol, rtol * sizes.min())) if sizes.size else atol
 
 
-def _start(model: UFM, init: Any) -> tuple[dict[str, float], dict[str, float]]:
-    """w on the strata of the labels and h (or phi) on those of the contexts."""
+def start_on_strata(
+    model: UFM, init: Any, number: Callable[[Any, str], Any] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """w on the strata of the labels and h (or phi) on those of the contexts: floats, or what `number` makes of each."""
+    read = number or _start_value
     names = model.attributes.names
     if isinstance(init, Mapping):
         unknown = [name for name in init if name not in names]
@@ -220,8 +264,8 @@ def _start(model: UFM, init: Any) -> tuple[dict[str, float], dict[str, float]]:
     for name, pair in pairs.items():
         if len(pair) != 2:
             raise InputError(f"init[{name}]: {len(pair)} numbers; give one for w = h, or the pair (w, h).")
-    h = {A: _start_value(pair[1], f"init[{A}]") for A, pair in pairs.items()}
-    return {A: _start_value(pairs[A][0], f"init[{A}]") for A in model.targets}, h
+    h = {A: read(pair[1], f"init[{A}]") for A, pair in pairs.items()}
+    return {A: read(pairs[A][0], f"init[{A}]") for A in model.targets}, h
 
 
 def _start_value(value: Any, argument: str) -> float:
@@ -234,7 +278,7 @@ def _start_value(value: Any, argument: str) -> float:
     return number
 
 
-def _check_capacity(model: UFM, h: dict[str, float]) -> None:
+def _check_capacity(model: UFM, h: dict[str, Any]) -> None:
     """A symmetric start needs a direction of its own for every context that moves."""
     needed = sum(int(s.multiplicity) for s in model.attributes.strata if h[s.name] != 0)
     if model.width is not None and int(model.width) < needed:
@@ -269,7 +313,7 @@ def _full_start(model: UFM, init: Any, seed: int) -> tuple[np.ndarray, np.ndarra
         if not (np.all(np.isfinite(W0)) and np.all(np.isfinite(H0))):
             raise InputError("init: W0 or H0 holds NaN or infinity; give finite numbers.")
         return W0, H0
-    w, h = _start(model, init)
+    w, h = start_on_strata(model, init)
     _check_capacity(model, h)
     if width < m:
         raise InputError(

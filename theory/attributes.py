@@ -234,6 +234,18 @@ class Attributes:
         """The characters chi_A(T): a row for each stratum, a column for each relation (`same` last)."""
         return sp.ImmutableMatrix([[self.character(A, T) for T in self.names] for A in self.names])
 
+    def sharing(self, factor: str, stratum: str) -> sp.Expr:
+        """Eigenvalue on a stratum of the matrix with 1 where two contexts agree on a factor and its ancestors.
+
+        It is V / prod of the closure's sizes, the number of contexts that share a value, within the closure; else 0.
+        """
+        if factor not in self.sizes:
+            raise InputError(f"factor: {factor!r} is unknown; {self} has {', '.join(self.sizes)}.")
+        closure = self.closure(factor)
+        if not self._set(stratum, "stratum") <= closure:
+            return sp.S(0)
+        return self.cardinality / sp.prod([self.sizes[i] for i in closure])
+
     def entries(self, eigenvalues: Mapping[str, Any]) -> dict[str, sp.Expr]:
         """The entry at each relation of the element sum_A eigenvalues[A] P_A: q(T) = sum_A m_A chi_A(T) q_A / V."""
         m, V = self.multiplicities, self.cardinality

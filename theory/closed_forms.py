@@ -21,11 +21,13 @@ from functools import cached_property
 from typing import Any
 
 import sympy as sp
+from sympy.codegen.cfunctions import expm1
 
 from .errors import InputError
 from .exact import rounded_constants
 from .flow import TIME
 from .model import UFM
+from .starts import check_balance, check_times, positive_start
 
 Z0, X0, Y0 = sp.symbols("z0 x0 y0", positive=True)
 DECAY = sp.Symbol("E", positive=True)  # exp(-2 omega t), which lies in (0, 1] and cannot overflow
@@ -56,29 +58,25 @@ class ClosedForm:
         Raises
         ------
         InputError
-            For a start that is not positive, one that breaks the balance which the form needs, or free symbols.
+            For a start that is not positive or that floats cannot hold, one that breaks the balance which the form
+            needs, times below 0, or free symbols.
         """
-        w0, h0 = init if isinstance(init, (tuple, list)) else (init, init)
-        if not (_positive(w0) and _positive(h0)):
-            raise InputError(f"init: {init} is not positive; give w(0) = h(0) > 0, or a pair of positive numbers.")
-        kW, kH = self.kernels
-        if self.expression.has(Z0) and not _positive(_close(w0**2 * float(kH), h0**2 * float(kW))):
-            raise InputError(
-                f"init: w(0)^2/kW = {w0**2 / float(kW):.6g} but h(0)^2/kH = {h0**2 / float(kH):.6g}; "
-                "with ridge the closed form needs a balanced start, where they are equal."
-            )
-        return self._function(t, w0, h0)
+        function = self._function
+        w0, h0 = positive_start(init)
+        kW, kH = map(float, self.kernels)
+        if self.expression.has(Z0):
+            check_balance(w0, h0, kW, kH, "with ridge the closed form")
+        return function(check_times(t), w0 / kW**0.5, h0 / kH**0.5, w0 * h0)
 
     @cached_property
     def _function(self) -> Callable:
         free = self.expression.free_symbols - {TIME, Z0, X0, Y0}
         if free:
             raise InputError(f"closed_form: {', '.join(sorted(map(str, free)))} has no number; give the model numbers.")
-        w0, h0 = sp.symbols("w0 h0", positive=True)
-        kW, kH = self.kernels
-        start = {Z0: w0 * h0, X0: w0 / sp.sqrt(kW), Y0: h0 / sp.sqrt(kH)}
-        expression = self.expression.subs(start, simultaneous=True)
-        return sp.lambdify([TIME, w0, h0], rounded_constants(expression), "numpy", cse=True)
+        # exp(x) - 1 becomes expm1(x): early times and low plateaus keep their digits.
+        rounded = rounded_constants(self.expression)
+        accurate = {sign * (power - 1): sign * expm1(power.exp) for power in rounded.atoms(sp.exp) for sign in (1, -1)}
+        return sp.lambdify([TIME, X0, Y0, Z0], rounded.xreplace(accurate), "numpy", cse=True)
 
 
 def mse_closed_form(model: UFM, stratum: str) -> ClosedForm:
@@ -121,19 +119,21 @@ def mse_closed_form(model: UFM, stratum: str) -> ClosedForm:
 def logistic(s: sp.Expr, plateau: sp.Expr) -> sp.Expr:
     """The solution of dz/dt = 2 s z (plateau - z) from z0: plateau / (1 + (plateau/z0 - 1) exp(-2 s plateau t)).
 
+    Written as z0 / (E + z0 (1 - E) / plateau), in which nothing cancels when the plateau is far below z0.
+
     Examples
     --------
     >>> logistic(sp.Symbol("s"), sp.Integer(1))
-    1/((-1 + 1/z0)*exp(-2*s*t) + 1)
+    z0/(z0*(1 - exp(-2*s*t)) + exp(-2*s*t))
     """
     if plateau == 0:
         return Z0 / (1 + 2 * s * Z0 * TIME)
-    grow = plateau / (1 + (plateau / Z0 - 1) * sp.exp(-2 * s * plateau * TIME))
     if not plateau.is_number or plateau > 0:
-        return grow
+        decay = sp.exp(-2 * s * plateau * TIME)
+        return Z0 / (decay + Z0 * (1 - decay) / plateau)
     # A negative plateau: the exponential would overflow, so its inverse stands in its place.
     decay = sp.exp(2 * s * plateau * TIME)
-    return plateau * decay / (decay + plateau / Z0 - 1)
+    return Z0 * decay / (1 + Z0 * (decay - 1) / plateau)
 
 
 def _unbalanced(k: sp.Expr, s: sp.Expr, tau: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
@@ -144,19 +144,11 @@ def _unbalanced(k: sp.Expr, s: sp.Expr, tau: sp.Expr) -> tuple[sp.Expr, sp.Expr]
     a, b = s * tau, s * C
     omega = sp.sqrt(a**2 + b**2 / 4)
     T = (1 - DECAY) / (1 + DECAY)
-    numerator = q0 * (omega - b * T / 2) + a * T
+    # omega - b T / 2 without cancellation: (omega - b/2) + (b/2) (1 - T).
+    numerator = q0 * (a**2 / (omega + b / 2) + b * DECAY / (1 + DECAY)) + a * T
     denominator = omega + (b / 2 + a * q0) * T
     # omega - a T without cancellation: (omega - a) + a (1 - T).
     gap = b**2 / 4 / (omega + a) + 2 * a * DECAY / (1 + DECAY)
     one_less_q_over_C = q0 / (z0 * (1 + q0)) * gap + s * (1 + q0) / 2 * T
     z = numerator * denominator / (one_less_q_over_C * (denominator + numerator))
     return z.subs(DECAY, sp.exp(-2 * omega * TIME)), 2 * omega
-
-
-def _positive(value: Any) -> bool:
-    return bool(value > 0) if not hasattr(value, "all") else bool((value > 0).all())
-
-
-def _close(left: Any, right: Any) -> Any:
-    """Positive where two numbers agree to rounding."""
-    return 1e-9 * (abs(left) + abs(right)) - abs(left - right)

@@ -5,6 +5,7 @@ Wilkinson and Rogers 1973).  The tree stands for a poset of factors (Nelder 1965
 posets, nesting the ordinal sum, so that everything on the right of `/` lies within everything on its left.
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ from .errors import InputError
 # No leading, trailing or doubled underscore, so that `a__b` can name the stratum a:b in generated symbols.
 NAME = r"[^\W\d_](?:_?[^\W_])*"
 TOKEN = re.compile(rf"\s*(?:(?P<name>{NAME})(?!_)|(?P<symbol>[*/()])|(?P<size>\[[^\[\]]*\]))")
-MAX_FACTORS = 12  # 2^12 strata: beyond, every table that has a row per stratum would stop being usable
+MAX_FACTORS = 12  # crossed, 2^12 strata: beyond, every table that has a row per stratum would stop being usable
+MAX_DEPTH = 64  # of chains of nestings, which have one stratum more than attributes
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,14 @@ def factors_of(node: Node) -> tuple[Factor, ...]:
     if isinstance(node, Factor):
         return (node,)
     return tuple(factor for part in node.parts for factor in factors_of(part))
+
+
+def stratum_count(node: Node) -> int:
+    """How many strata a tree has: crossing multiplies them, nesting adds those of each part but its mean."""
+    if isinstance(node, Factor):
+        return 2
+    counts = [stratum_count(part) for part in node.parts]
+    return math.prod(counts) if isinstance(node, Crossing) else 1 + sum(count - 1 for count in counts)
 
 
 def ancestors_of(node: Node) -> dict[str, frozenset[str]]:
@@ -155,7 +165,11 @@ class _Parser:
         parts = [self.operand(operator)]
         while self.peek()[1] == operator:
             self.take()
+            at = self.peek()[2]
             parts.append(self.operand(operator))
+            if stratum_count(kind(tuple(parts))) > 2**MAX_FACTORS:
+                reason = f"it makes more than {2**MAX_FACTORS} strata; at most {MAX_FACTORS} crossed attributes are allowed"
+                raise self.error(at, reason)
         node = join(kind, parts)
         assert node is not None
         return node
@@ -174,8 +188,8 @@ class _Parser:
         if kind != "name":
             found = "the end" if kind == "end" else repr(value)
             raise self.error(at, f"expected an attribute name or an opening parenthesis, found {found}")
-        if len(self.names) == MAX_FACTORS:
-            raise self.error(at, f"{value!r} is attribute number {MAX_FACTORS + 1}; at most {MAX_FACTORS} are allowed")
+        if len(self.names) == MAX_DEPTH:
+            raise self.error(at, f"{value!r} is attribute number {MAX_DEPTH + 1}; at most {MAX_DEPTH} are allowed")
         if value in self.names:
             raise self.error(at, f"attribute {value!r} is named twice; give each attribute a name of its own")
         self.names.add(value)

@@ -39,13 +39,8 @@ def embedding_kernel(attributes: Attributes, weights: Mapping[str, Any], residua
     """
     alphas = {k: nonnegative(weights[k], f"weights[{k}]") for k in _known(attributes, weights)}
     delta = nonnegative(residual, "residual")
-    sharing = {
-        k: attributes.cardinality / sp.prod([attributes.sizes[i] for i in attributes.closure(k)]) for k in alphas
-    }
     return {
-        s.name: delta
-        + sum((alphas[k] * sharing[k] for k in alphas if set(s.factors) <= attributes.closure(k)), sp.S(0))
-        for s in attributes.strata
+        A: delta + sum((alphas[k] * attributes.sharing(k, A) for k in alphas), sp.S(0)) for A in attributes.names
     }
 
 
@@ -76,9 +71,10 @@ def cooccurrence_targets(attributes: Attributes, eps: Any, weights: Mapping[str,
         raise InputError(
             f"weights: they sum to {total}, not to 1; write fractions such as '1/3' where decimals cannot."
         )
+    # The averaging over the labels that share k is the matrix of agreement on k over its eigenvalue on the mean.
+    average = {k: {A: attributes.sharing(k, A) / attributes.sharing(k, "1") for A in attributes.names} for k in w}
     return {
-        s.name: 1 - mixed + mixed * sum((w[k] for k in w if set(s.factors) <= attributes.closure(k)), sp.S(0))
-        for s in attributes.strata
+        A: 1 - mixed + mixed * sum((w[k] * sp.cancel(average[k][A]) for k in w), sp.S(0)) for A in attributes.names
     }
 
 

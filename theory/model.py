@@ -20,6 +20,7 @@ import sympy as sp
 from .attributes import Attributes
 from .errors import InputError
 from .exact import exact, nonnegative, per_name
+from .exchangeable import structure
 
 LOSSES = ("cross_entropy", "mse")
 CONSTRAINTS = ("free", "sphere", "normalized")
@@ -34,7 +35,7 @@ class UFM:
     Parameters
     ----------
     attributes : Attributes or formula
-        Structure of the m contexts.
+        Structure of the m contexts; `attribute[3]^40` is forty exchangeable crossed attributes, merged by order.
     labels : str or iterable of factor names, optional
         The part of the formula that the label keeps; all of it if None.  V labels, r = m / V contexts each.
     loss : "cross_entropy" or "mse"
@@ -87,7 +88,7 @@ class UFM:
         width: Any = None,
         reduction: str = "mean",
     ):
-        attributes = Attributes(attributes) if isinstance(attributes, str) else attributes
+        attributes = structure(attributes) if isinstance(attributes, str) else attributes
         if not isinstance(attributes, Attributes):
             raise InputError(f"attributes: {attributes!r} is no formula; write for example 'color[4] * shape[6]'.")
         kept = attributes.keep(labels)

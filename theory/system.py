@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sympy as sp
@@ -9,13 +10,21 @@ from numpy import errstate, isnan
 from sympy.printing.mathml import mathml
 
 from .closed_forms import ClosedForm, mse_closed_form
+from .coarse import merged
+from .cross_entropy_forms import FreeRay, HeldRay, cross_entropy_closed_form
 from .errors import InputError
 from .exact import rounded_constants
 from .flow import TIME, ModeFlow, derive_flow
-from .limits import Persistence, limit, persistence
+from .limits import limit
 from .model import UFM
+from .optimisers import optimizer_flow
 from .partition import LogPartition
-from .transients import H0, W0, emergence_expression
+from .persistence import Persistence, Phase, persistence, phase_boundaries, staircase
+from .slopes import jacobian_rows
+from .spectrum import Rate, spectrum
+from .starts import start_pair
+from .transients import H0, W0, collapse_expression, emergence_expression
+from .window import Window, window
 
 
 @dataclass(frozen=True)
@@ -27,10 +36,13 @@ class System:
     model : UFM
     flow : ModeFlow
         Symbols, named quantities, and rates from which everything else is generated.
+    optimizer : str
+        Whose flow it is.  Closed forms, times, limits and persistence are those of gradient flow, "sgd", alone.
     """
 
     model: UFM
     flow: ModeFlow
+    optimizer: str = "sgd"
 
     @property
     def equations(self) -> dict[str, dict[str, sp.Eq]]:
@@ -54,7 +66,7 @@ class System:
             for symbol, value in self.flow.definitions
         ]
 
-    @property
+    @cached_property
     def conserved(self) -> dict[str, sp.Expr]:
         """Conserved quantities by name (a stratum, or `norm`); each is checked to have no time derivative.
 
@@ -75,27 +87,51 @@ class System:
         """Whether the flow leaves a polynomial of the state constant: an identity of rational functions, g left free."""
         if not value.free_symbols <= set(self.flow.state) | self.model.free_symbols:
             return False
-        change = sum(sp.diff(value, x) * self.flow.rates[x] for x in self.flow.state if value.has(x))
-        steps = [change]
-        for symbol, definition in reversed(self.flow.definitions):
-            if symbol not in self.flow.g.values() and change.has(symbol):
-                change = change.xreplace({symbol: definition})
-                steps.append(change)
+        change = sp.sympify(sum(sp.diff(value, x) * self.flow.rates[x] for x in self.flow.state if value.has(x)))
         # One point refutes, and spares the expansion of what does not vanish; the identity proves, and may hold before
         # every quantity is written out.
-        symbols = sorted(change.free_symbols, key=str)
-        somewhere = change.xreplace({x: sp.Rational(sp.prime(i + 3), sp.prime(i + 1)) for i, x in enumerate(symbols)})
-        if abs(sp.N(somewhere, 30)) > sp.Float("1e-20"):
+        if abs(sp.N(self._somewhere(change), 30)) > sp.Float("1e-20"):
             return False
-        return any(sp.cancel(step) == 0 for step in steps)
+        steps = [(symbol, value) for symbol, value in self.flow.definitions if symbol not in self.flow.g.values()]
+        while sp.expand(sp.fraction(sp.together(change))[0]) != 0:
+            while steps and not change.has(steps[-1][0]):
+                steps.pop()
+            if not steps:
+                return False
+            change = change.xreplace(dict([steps.pop()]))
+        return True
 
-    def closed_form(self, stratum: str) -> ClosedForm:
+    def _somewhere(self, expression: sp.Expr) -> sp.Expr:
+        """The expression at a rational point of state, parameters and g, through the named quantities that it needs."""
+        needed, inner = set(expression.free_symbols), []
+        for symbol, definition in reversed(self.flow.definitions):
+            if symbol in needed and symbol not in self.flow.g.values():
+                inner.append((symbol, definition))
+                needed |= definition.free_symbols
+        free = sorted(needed - {symbol for symbol, _ in inner}, key=str)
+        point = {x: sp.Rational(sp.prime(i + 3), sp.prime(i + 1)) for i, x in enumerate(free)}
+        for symbol, definition in reversed(inner):
+            point[symbol] = definition.xreplace(point)
+        return expression.xreplace(point)
+
+    def closed_form(self, stratum: str) -> ClosedForm | FreeRay | HeldRay:
         """z_A(t) in closed form; `closed_form(A)(t, init=1e-3)` evaluates it on an array of times.
 
-        Raises InputError where none is known; see `ufmflow.theory.closed_forms`.
+        Raises InputError where none is known; see `ufmflow.theory.closed_forms` for squared error and
+        `ufmflow.theory.cross_entropy_forms` for cross-entropy.  Whole matrices from starts outside the symmetric ones
+        (squared error, W^T W - H H^T = lambda I) are `ufmflow.riccati_solution`'s.
+
+        Examples
+        --------
+        >>> from ufmflow.theory.model import UFM
+        >>> form = derive(UFM("a[4]")).closed_form("a")
+        >>> round(float(form(100.0, 1e-3)), 3), round(float(form.time_of(1.0, 1e-3)), 3)
+        (6.611, 28.29)
         """
         self._check(stratum, self.model.targets, "closed_form")
-        return mse_closed_form(self.model, stratum)
+        self._check_gradient_flow("closed_form")
+        forms = {"mse": mse_closed_form, "cross_entropy": cross_entropy_closed_form}
+        return forms[self.model.loss](self.model, stratum)
 
     def emergence_time(self, stratum: str, init: Any = None) -> Any:
         """When a stratum emerges, from w_A(0) = h_A(0) = init (numbers, arrays, or a pair w, h).
@@ -111,21 +147,67 @@ class System:
         165.786
         """
         self._check(stratum, self.model.attributes.names, "emergence_time")
-        expression = emergence_expression(self.model, stratum)
+        self._check_gradient_flow("emergence_time")
+        time = self._at(emergence_expression(self.model, stratum), init, "emergence_time")
+        if not isinstance(time, sp.Expr) and isnan(time).any():
+            raise InputError(f"init: {init} lies beyond where {stratum!r} ends, so it has no half-way; start lower.")
+        return time
+
+    def collapse_time(self, stratum: str, init: Any = None) -> Any:
+        """E-folding time of the slowest part of a stratum's approach to its limit; called as `emergence_time` is.
+
+        The start matters without ridge alone.  See `ufmflow.theory.transients.collapse_expression` for what is covered,
+        and for the errors.  Units: learning rate x steps.
+
+        Examples
+        --------
+        >>> from ufmflow.theory.model import UFM
+        >>> system = derive(UFM("color[4] * shape[6]", loss="mse", ridge=1e-3))
+        >>> round(float(system.collapse_time("color", 1e-3)), 3)
+        500.0
+        """
+        self._check(stratum, self.model.attributes.names, "collapse_time")
+        self._check_gradient_flow("collapse_time")
+        return self._at(collapse_expression(self.model, stratum), init, "collapse_time")
+
+    def _at(self, expression: sp.Expr, init: Any, method: str) -> Any:
+        """An expression in `w0` and `h0` as it is, or at a start."""
         if init is None:
             return expression
-        w0, h0 = init if isinstance(init, (tuple, list)) else (init, init)
+        w0, h0 = start_pair(init)
         if isinstance(w0, sp.Expr) or isinstance(h0, sp.Expr):
             return expression.subs({W0: w0, H0: h0}, simultaneous=True)
         missing = expression.free_symbols - {W0, H0}
         if missing:
-            raise InputError(f"emergence_time: {sorted(map(str, missing))[0]} has no number; give the model numbers.")
+            raise InputError(f"{method}: {min(map(str, missing))} has no number; give the model numbers.")
         with errstate(invalid="ignore", divide="ignore"):
-            time = sp.lambdify([W0, H0], rounded_constants(expression), "numpy")(w0, h0)
-            time = time + 0.0 * w0 * h0  # oo, a constant, for each of the starts
-        if isnan(time).any():
-            raise InputError(f"init: {init} lies beyond where {stratum!r} ends, so it has no half-way; start lower.")
-        return time
+            time = sp.lambdify([W0, H0], rounded_constants(expression), ["scipy", "numpy"])(w0, h0)
+            return time + 0.0 * w0 * h0  # oo, a constant, for each of the starts
+
+    def window(self, init: Any = None) -> Window | None:
+        """Onset, peak and end of the semantic window, from w_A(0) = h_A(0) = init (or a pair) on every stratum.
+
+        Index and half-maximum are those of `Trajectory.window`.  Squared error: exact, low = high to rounding.
+        Cross-entropy: proved brackets, of which the upper ends of peak and end are infinite.  None: no window, the
+        index never exceeds 0.01 (cross-entropy: cannot be shown to).  Without `init`: bounds as expressions in `w0`,
+        `h0` and the model's symbols, when the strata have two rates.  Units: learning rate x steps.
+
+        Raises
+        ------
+        InputError
+            Where nothing is known; the message says for which models something is.
+
+        Examples
+        --------
+        >>> from ufmflow.theory.model import UFM
+        >>> kernel = {"color": 2, "shape": 2, "color:shape": 1}
+        >>> model = UFM("color[4] * shape[6]", loss="mse", feature_kernel=kernel, label_kernel=kernel)
+        >>> found = derive(model).window(1e-3)
+        >>> [round(time, 3) for time, _ in (found.onset, found.peak, found.end)]
+        [16.153, 82.905, 153.251]
+        """
+        self._check_gradient_flow("window")
+        return window(self.model, init)
 
     def limit(self) -> dict[str, tuple[sp.Expr, sp.Expr, sp.Expr]]:
         """(w, h, z) of each stratum as t -> infinity; see `ufmflow.theory.limits`.
@@ -137,6 +219,7 @@ class System:
         >>> round(float(system.limit()["color:shape"][2]), 4)
         10.0849
         """
+        self._check_gradient_flow("limit")
         return limit(self.model)
 
     def persistence(self) -> Persistence:
@@ -149,25 +232,55 @@ class System:
         >>> derive(UFM("color[4] * shape[4]", feature_kernel=kernel, label_kernel=kernel)).persistence().phase
         'attributes only'
         """
+        self._check_gradient_flow("persistence")
         return persistence(self.model)
+
+    def staircase(self) -> tuple[Phase, ...]:
+        """Every phase of persistence as sqrt(kW kH) of the main effects is multiplied by x, 0 < x < oo, exactly.
+
+        Examples
+        --------
+        >>> from ufmflow.theory.model import UFM
+        >>> [(phase.low, phase.phase) for phase in derive(UFM("color[4] * shape[6]")).staircase()[-2:]]
+        [(4/5, 'collapsed'), (2, 'attributes only')]
+        """
+        self._check_gradient_flow("staircase")
+        return staircase(self.model)
+
+    def phase_boundaries(self) -> dict[str, tuple[sp.Basic, ...]]:
+        """The inequalities in sizes and kernels under which the ETF, and attributes alone, persist.
+
+        Examples
+        --------
+        >>> from ufmflow.theory.kernels import symbols_for
+        >>> from ufmflow.theory.model import UFM
+        >>> from ufmflow.theory.attributes import Attributes
+        >>> k = symbols_for(Attributes("a[n1] * b[n2]"), "k")
+        >>> system = derive(UFM("a[n1] * b[n2]", feature_kernel=k, label_kernel=k))
+        >>> system.phase_boundaries()["attributes only"]
+        (-1/k_b + 1/k_a__b - 1/k_a >= 0,)
+        """
+        self._check_gradient_flow("phase_boundaries")
+        return phase_boundaries(self.model)
+
+    def spectrum(self, at: str = "limit") -> tuple[Rate, ...]:
+        """Rates of the linearised flow at the ridge's fixed point, or `at="zero"`; see `ufmflow.theory.spectrum`.
+
+        Examples
+        --------
+        >>> from ufmflow.theory.model import UFM
+        >>> system = derive(UFM("color[4] * shape[6]", ridge=sp.Rational(1, 24000)))
+        >>> [(rate.motion, f"{float(rate.value):.4e}") for rate in system.spectrum()[:4:2]]
+        [('together', '-8.3333e-05'), ('against', '-3.5017e-05')]
+        """
+        self._check_gradient_flow("spectrum")
+        return spectrum(self.model, self.flow, self.jacobian(), at)
 
     def jacobian(self) -> sp.ImmutableMatrix:
         """d(rates)/d(state) by the chain rule, in terms of the state and the named quantities."""
         state = self.flow.state
-        rows: dict[sp.Symbol, dict[sp.Symbol, sp.Expr]] = {x: {x: sp.S(1)} for x in state}
-
-        def gradient(expression: sp.Expr) -> dict[sp.Symbol, sp.Expr]:
-            total: dict[sp.Symbol, sp.Expr] = {}
-            for symbol in expression.free_symbols & rows.keys():
-                slope = sp.diff(expression, symbol)
-                for x, inner in rows[symbol].items():
-                    total[x] = total.get(x, sp.S(0)) + slope * inner
-            return total
-
-        for symbol, definition in self.flow.definitions:
-            rows[symbol] = gradient(definition)
-        by_row = [gradient(self.flow.rates[x]) for x in state]
-        return sp.ImmutableMatrix(len(state), len(state), lambda i, j: by_row[i].get(state[j], sp.S(0)))
+        rows = jacobian_rows(self.flow)
+        return sp.ImmutableMatrix(len(state), len(state), lambda i, j: rows[i].get(state[j], sp.S(0)))
 
     def text(self) -> str:
         """The strata with their multiplicities, the equations, the quantities that they name, and what is conserved."""
@@ -179,8 +292,9 @@ class System:
         lines += ["with", *(f"  {eq.lhs} = {eq.rhs}" for eq in self.definitions)]
         if self.conserved:
             lines += ["conserved", *(f"  {name}: {value}" for name, value in self.conserved.items())]
-        lines += ["emergence time from w(0) = w0, h(0) = h0"]
-        lines += [f"  {A}: {emergence_expression(model, A)}" for A in model.attributes.names]
+        if self.optimizer == "sgd":
+            lines += ["emergence time from w(0) = w0, h(0) = h0"]
+            lines += [f"  {A}: {time}" for A, time in self._emergence_times.items()]
         return "\n".join(lines)
 
     def latex(self) -> str:
@@ -222,6 +336,7 @@ class System:
         return json.dumps(
             {
                 "model": self.model.config(),
+                "optimizer": self.optimizer,
                 "strata": strata,
                 "equations": {
                     A: {letter: str(eq.rhs) for letter, eq in pair.items()} for A, pair in self.equations.items()
@@ -231,7 +346,7 @@ class System:
                 "definitions": [[str(eq.lhs), str(eq.rhs)] for eq in self.definitions],
                 "loss": str(self.flow.loss),
                 "conserved": {name: str(value) for name, value in self.conserved.items()},
-                "emergence_time": {A: str(emergence_expression(self.model, A)) for A in self.model.attributes.names},
+                "emergence_time": {A: str(time) for A, time in self._emergence_times.items()},
             },
             indent=1,
         )
@@ -245,18 +360,36 @@ class System:
         own = defined | set(self.flow.state) | {TIME, W0, H0}
         return own | (used - self.model.free_symbols)
 
+    @property
+    def _emergence_times(self) -> dict[str, sp.Expr]:
+        """For each stratum; empty where the flow is no gradient flow."""
+        names = self.model.attributes.names if self.optimizer == "sgd" else ()
+        return {A: emergence_expression(self.model, A) for A in names}
+
+    def _check_gradient_flow(self, method: str) -> None:
+        if self.optimizer != "sgd":
+            raise InputError(
+                f"{method}: known for gradient flow alone, and this is the flow of {self.optimizer!r}; simulate it, or "
+                "derive the model with optimizer='sgd'."
+            )
+
     def _check(self, stratum: str, allowed: Any, method: str) -> None:
         if stratum not in allowed:
             raise InputError(f"{method}: stratum {stratum!r} is unknown; choose one of {', '.join(allowed)}.")
 
 
-def derive(model: UFM) -> System:
-    """Derive the gradient flow of a model on its strata from the loss.
+def derive(model: UFM, optimizer: str = "sgd", coarse: bool = False) -> System:
+    """Derive the flow of a model on its strata from the loss.
 
     Parameters
     ----------
     model : UFM
         Sizes, kernels, targets and ridge may be SymPy symbols.
+    optimizer : "sgd", "normalized" or "muon"
+        Gradient flow, steps of root mean square 1, or orthogonalised steps; see `ufmflow.theory.optimisers`.
+    coarse : bool
+        Merge the strata by order where the model allows it, see `ufmflow.theory.coarse`; the system's `model`, which
+        `simulate` takes too, then has K + 1 strata.
 
     Returns
     -------
@@ -265,17 +398,23 @@ def derive(model: UFM) -> System:
     Raises
     ------
     InputError
-        For what is no UFM, and for symbols of the model that the equations use for quantities of their own.
+        For what is no UFM, for other optimisers, for symbols of the model that the equations use for quantities of
+        their own, and with `coarse` for a model that tells strata of one order apart.
 
     Examples
     --------
     >>> from ufmflow.theory.model import UFM
     >>> derive(UFM("color[n1] * shape[n2]", loss="mse")).equations["color"]["w"].rhs
     g_color*h_color
+    >>> derive(UFM("color[n1] * shape[n2]", loss="mse"), optimizer="muon").equations["color"]["w"].rhs
+    pW_color/sqrt(NW**2/250000 + pW_color**2)
+    >>> derive(UFM("color[4] * shape[4] * size[4]"), coarse=True).model.attributes
+    Exchangeable('attribute[4]^3')
     """
     if not isinstance(model, UFM):
         raise InputError(f"model: {type(model).__name__} is no UFM; make one with ufmflow.UFM(attributes, ...).")
-    system = System(model, derive_flow(model))
+    model = merged(model) if coarse else model
+    system = System(model, optimizer_flow(model, derive_flow(model), optimizer), optimizer)
     taken = {symbol.name for symbol in system._internal_symbols}
     clash = sorted(symbol.name for symbol in model.free_symbols if symbol.name in taken)
     if clash:

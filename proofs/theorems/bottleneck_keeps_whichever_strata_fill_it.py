@@ -20,8 +20,7 @@ def theorem() -> Theorem:
         name="bottleneck_keeps_whichever_strata_fill_it",
         statement=STATEMENT,
         hypotheses=("one-hot", "squared error", "no ridge", "strata whose multiplicities sum to the width"),
-        scope=f"squared error: all structures; derived flows: {SCOPE}.  Cross-entropy, and partly filled strata, "
-        "are open",
+        scope=f"squared error: all structures; derived flows: {SCOPE}",
         claims=(11,),
         rests_on=("Eckart-Young: a matrix of rank d misses the identity of size V by at least V - d in squared norm",),
         uses=("strata_projectors_resolve_the_identity",),

@@ -4,8 +4,8 @@ import sympy as sp
 
 from ...theory.attributes import Attributes
 from ...theory.kernels import symbols_for
-from ...theory.limits import persistence
 from ...theory.model import UFM
+from ...theory.persistence import persistence
 from ..checker import Theorem
 from ..gallery import GALLERY, SCOPE
 from ..steps import Cases, Identity, Step

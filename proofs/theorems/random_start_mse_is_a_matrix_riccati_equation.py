@@ -10,8 +10,10 @@ W^\top(T - WH)$. With $R = \binom{W}{H^\top}$, $F = \begin{pmatrix} 0 & T \\ T^\
 \mathrm{diag}(I, -I)$ and the constant $C = W^\top W - H H^\top$, $\dot R = F R - \frac12 R R^\top R + \frac12 D R C$.
 For $C = \lambda I$ this is $\dot R = F_\lambda R - \frac12 R R^\top R$, $F_\lambda = F + \frac{\lambda}{2} D$, and $R
 R^\top(t) = e^{F_\lambda t} R_0 \left[ I + \frac12 R_0^\top F_\lambda^{-1} (e^{2 F_\lambda t} - I) R_0 \right]^{-1}
-R_0^\top e^{F_\lambda t}$ solves $\dot S = F_\lambda S + S F_\lambda - S^2$. A start with any other $C$ is outside
-this form."""
+R_0^\top e^{F_\lambda t}$ solves $\dot S = F_\lambda S + S F_\lambda - S^2$; it gives $W W^\top$, $W H$, $H^\top H$, and
+$W$, $H$ up to a rotation of the width. Ridge with $\kappa^W \lambda_W = \kappa^H \lambda_H = \mu$ shifts $F$ by $-\mu$
+and makes $\dot C = -2 \mu C$, so that it needs $C = 0$. For $C = \sum_b \lambda_b Q_b Q_b^\top$ the parts $R Q_b$ have
+equations of their own where they are orthogonal. A start with any other $C$ is outside this form."""
 
 
 def theorem() -> Theorem:
@@ -19,15 +21,23 @@ def theorem() -> Theorem:
         name="random_start_mse_is_a_matrix_riccati_equation",
         statement=STATEMENT,
         hypotheses=("squared error", "equal kernels", "no ridge", "W'W - HH' = lambda I at the start"),
-        scope="matrices of all sizes, in blocks, by identities of the free algebra",
+        scope="matrices of all sizes, in blocks, by identities of the free algebra; ridge from C = 0, and two parts, "
+        "as far as their equations",
         claims=(6,),
-        rests_on=("d/dt e^(Ft) = F e^(Ft) = e^(Ft) F", "uniqueness of solutions of ordinary differential equations"),
+        rests_on=(
+            "parts whose components along the singular vectors of T are orthogonal stay so: e^(Ft) acts within them",
+            "d/dt e^(Ft) = F e^(Ft) = e^(Ft) F",
+            "uniqueness of solutions of ordinary differential equations",
+        ),
         uses=("w2_over_kW_minus_h2_over_kH_is_conserved",),
-        proof=(*blocks(), *solution()),
+        proof=(*blocks(), *with_ridge(), *parts(), *solution()),
         mutations={
             "S' = F S + S F - 2 S^2": solution(factor=2),
             "without the factor 1/2": blocks(half=sp.S(1)),
             "D = I": blocks(sign=1),
+            "ridge shifts F by -mu/2": with_ridge(shift=sp.Rational(1, 2)),
+            "with ridge C decays at mu": with_ridge(rate=1),
+            "parts that meet": parts(meet=True),
             "a solution that forgets the inverse": solution(inverse=False),
         },
         references=(
@@ -52,6 +62,36 @@ def blocks(half: sp.Rational = sp.Rational(1, 2), sign: int = -1) -> tuple[Step,
         MatrixIdentity("C = lambda I: the upper row", W * C, lam * W, replace),
         MatrixIdentity("C = lambda I: the lower row", Ht * C, lam * Ht, (((Ht, H, Ht), Ht * Wt * W - lam * Ht),)),
     )
+
+
+def with_ridge(shift: sp.Expr = sp.S(1), rate: int = 2) -> tuple[Step, ...]:
+    """dW/dt and dH'/dt with ridge mu on both, from C = 0, and what C does."""
+    W, Wt, H, Ht, T, Tt = sp.symbols("W W' H H' T T'", commutative=False)
+    mu = sp.Symbol("mu", positive=True)
+    dW, dHt = (T - W * H) * Ht - mu * W, (Tt - Ht * Wt) * W - mu * Ht
+    dWt, dH = H * (Tt - Ht * Wt) - mu * Wt, Wt * (T - W * H) - mu * H
+    half, RtR = sp.Rational(1, 2), Wt * W + H * Ht
+    balanced = (((H, Ht), Wt * W),)
+    return (
+        MatrixIdentity("ridge: dW/dt", dW, T * Ht - shift * mu * W - half * W * RtR, balanced),
+        MatrixIdentity("ridge: dH'/dt", dHt, Tt * W - shift * mu * Ht - half * Ht * RtR, (((Ht, H, Ht), Ht * Wt * W),)),
+        MatrixIdentity(
+            "ridge: dC/dt = -2 mu C", dWt * W + Wt * dW - dH * Ht - H * dHt, -rate * mu * (Wt * W - H * Ht)
+        ),
+    )
+
+
+def parts(meet: bool = False) -> tuple[Step, ...]:
+    """R = R1 Q1' + R2 Q2', C = a Q1 Q1' + b Q2 Q2', R2'R1 = 0: the equation of R times Q1 is R1's, with lambda = a."""
+    R1, R2, R1t, R2t, Q1, Q2, Q1t, Q2t, F, D = sp.symbols("R1 R2 R1' R2' Q1 Q2 Q1' Q2' F D", commutative=False)
+    a, b = sp.symbols("a b", real=True)
+    R, Rt, C = R1 * Q1t + R2 * Q2t, Q1 * R1t + Q2 * R2t, a * Q1 * Q1t + b * Q2 * Q2t
+    half, one, none = sp.Rational(1, 2), sp.S(1), sp.S(0)
+    frame = (((Q1t, Q1), one), ((Q2t, Q2), one), ((Q1t, Q2), none), ((Q2t, Q1), none))
+    apart = () if meet else (((R2t, R1), none), ((R1t, R2), none))
+    rate = F * R - half * R * Rt * R + half * D * R * C
+    own = F * R1 - half * R1 * R1t * R1 + half * a * D * R1
+    return (MatrixIdentity("a part has its own equation", rate * Q1, own, (*frame, *apart)),)
 
 
 def solution(factor: int = 1, inverse: bool = True) -> tuple[Step, ...]:

@@ -65,8 +65,10 @@ def riccati(four: int = 4, sign: int = -1, quarter: sp.Rational = sp.Rational(1,
 def stated(sign: int = -1) -> tuple[Step, ...]:
     """The expression that theory/ gives, on x0 > y0, is C q / (1 - q^2) with that q; and it starts at k x0 y0."""
     structure = model("a[n1]", loss="mse")
+    k = sp.Symbol("k", positive=True)  # the form depends on the kernels through k alone
+    kernels = {sp.sqrt(structure.label_kernel["a"] * structure.feature_kernel["a"]): k}
     form = mse_closed_form(structure, "a").expression.replace(sp.Max, lambda *_: X0).replace(sp.Min, lambda *_: Y0)
-    k = sp.sqrt(structure.label_kernel["a"] * structure.feature_kernel["a"])
+    form = form.subs(kernels).subs(structure.label_kernel["a"] * structure.feature_kernel["a"], k**2)
     s, C = k / structure.contexts, k * (X0 - Y0) * (X0 + Y0)
     a, b, q0 = s, s * C, Y0 / X0
     omega = sp.sqrt(a**2 + b**2 / 4)

@@ -153,8 +153,8 @@ def test_functions_without_array_code_are_refused(head, monkeypatch):
     model = UFM("a[2] * b[2]")
     modes._compiled.cache_clear()
 
-    def altered(model):
-        system = derive(model)
+    def altered(model, optimizer):
+        system = derive(model, optimizer)
         x = system.flow.state[0]
         rates = system.flow.rates | {x: head(x, 1) if head is sp.Max else head(x)}
         return dataclasses.replace(system, flow=dataclasses.replace(system.flow, rates=rates))

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import sympy as sp
 
 from ufmflow.proofs import certificates
 from ufmflow.proofs.certificates import prove, theorem, theorem_names
+from ufmflow.proofs.pages import index_page
 from ufmflow.proofs.steps import Identity
 from ufmflow.theory.errors import InputError
 
@@ -36,6 +38,11 @@ def test_theorem_is_stated(name):
     assert stated.statement and stated.hypotheses and stated.scope and stated.claims
     assert stated.statement.count("$") % 2 == 0
     assert set(stated.uses) <= set(theorem_names())
+
+
+def test_the_page_of_the_docs_is_the_index():
+    written = (Path(__file__).resolve().parents[2] / "docs" / "theorems.md").read_text(encoding="utf-8")
+    assert written == index_page(), "write it again: ufmflow prove --index docs/theorems.md"
 
 
 def test_all_within_the_budget(proved):

@@ -96,7 +96,8 @@ def test_linearised_growth_reaches_the_target(kW, kH, shares):
     kernels = {"label_kernel": kW, "feature_kernel": kH}
     pull = sp.Rational(1, 6) * sp.nsimplify(sp.sqrt(kW * kH).evalf(8), rational=True)  # below s tau / 2
     ridge = tuple(share * pull / 2 / k for share, k in zip(shares, (kW, kH), strict=True))
-    assert reaches(UFM("a[3]", ridge=ridge, **kernels), 1e-8, 1.0)
+    if any(ridge):  # without, the closed form stands in its place
+        assert reaches(UFM("a[3]", ridge=ridge, **kernels), 1e-8, 1.0)
     if ridge[0] * kW != ridge[1] * kH:
         assert reaches(UFM("a[3]", loss="mse", ridge=ridge, **kernels), 1e-8, 1.0)
 
@@ -112,13 +113,51 @@ def test_another_target_or_loss_of_growth_is_noticed():
 @pytest.mark.parametrize("constraint", ["sphere", "normalized"])
 def test_with_the_norm_held_growth_is_linear_in_time(constraint):
     """w moves at kW scale tau h while h holds, so z = w h is at tau then."""
-    model = UFM("a[3]", constraint=constraint, width=7, label_kernel=2)
+    model = UFM("a[3] * b[2]", constraint=constraint, width=7, label_kernel={"a": 2, "b": 1, "a:b": 1})
     h = sp.sqrt(7) if constraint == "normalized" else sp.Rational(3, 2)
     w0 = sp.Rational(1, 10)
     time = emergence_expression(model, "a").subs({W0: w0, H0: sp.Rational(3, 2)})
-    speed = 2 * sp.Rational(1, 3) * h  # kW scale tau h
+    speed = 2 * sp.Rational(1, 6) * h  # kW scale tau h
     assert sp.simplify((w0 + speed * time) * h - 1) == 0
     assert sp.simplify((w0 + speed * time) * h - 2) != 0
+
+
+RAYS = [
+    (UFM("a[5]"), (1e-3, 1e-3)),
+    (UFM("a[3] * b[2]", label_kernel=4, feature_kernel="1/4", reduction="sum"), (4e-6, 1e-6)),
+    (UFM("a[3] * b[4]", "a"), (0.2, 0.2)),
+    (UFM("a[3] / b[2]", constraint="sphere", label_kernel=2), (1e-3, 1.5)),
+    (UFM("a[3] * b[2]", "a", constraint="normalized", width=5), (0.0, 1.0)),
+    (UFM("a[3]", feature_kernel={"a": 0}), (0.1, 0.3)),
+    (UFM("a[3]", label_kernel={"a": 0}), (0.1, 0.3)),
+]
+
+
+@pytest.mark.parametrize(("model", "init"), RAYS)
+def test_along_the_etf_ray_the_target_is_reached_exactly_then(model, init):
+    """z = tau at the emergence time by the closed form, to a few roundings; the linearised time is another."""
+    system = derive(model)
+    time = float(system.emergence_time("a", init))
+    form, tau = system.closed_form("a"), float(model.tau["a"])
+    assert float(form(time, init)) == pytest.approx(tau, rel=1e-13)
+    assert float(form(time * (1 + 1e-6), init)) != pytest.approx(tau, rel=1e-13)
+    assert float(form.time_of(tau, init)) == pytest.approx(time, rel=1e-13)
+
+
+def test_off_balance_the_growing_part_is_what_emerges():
+    """x = y or not, only (x + y)/2 grows: starts with the same sum reach the target together, to their size squared."""
+    system = derive(UFM("a[4]"))
+    even, odd = (system.emergence_time("a", init) for init in ((2e-6, 2e-6), (1e-6, 3e-6)))
+    assert even == pytest.approx(odd, rel=1e-14)
+    solution = mpmath.odefun(lambda t, y: _rates_of_pair(y), 0, [mpmath.mpf(1), mpmath.mpf(3)], tol=1e-12)
+    w, h = solution(mpmath.mpf(float(odd)))
+    assert float(w * h * mpmath.mpf(10) ** -12) == pytest.approx(1.0, abs=1e-9)
+
+
+def _rates_of_pair(y: list) -> list:
+    """dw/dt, dh/dt of four one-hot labels, in units of 1e-6."""
+    g = 1 / (mpmath.exp(y[0] * y[1] * mpmath.mpf(10) ** -12) + 3)
+    return [g * y[1], g * y[0]]
 
 
 @settings(max_examples=10)
