@@ -15,8 +15,8 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from ..theory.attributes import Attributes
 from ..theory.errors import InputError
+from ..theory.exchangeable import structure
 from ..theory.kernels import cooccurrence_targets, embedding_kernel
 from ..theory.model import UFM
 from .simulate import gaussian
@@ -25,7 +25,7 @@ MODEL_KEYS = (
     "attributes", "labels", "loss", "targets", "cooccurrence", "kernel", "feature_kernel", "label_kernel", "ridge",
     "constraint", "width", "reduction",
 )  # fmt: skip
-SIMULATE_KEYS = ("t", "init", "gaussian", "full", "rtol", "atol", "seed")
+SIMULATE_KEYS = ("t", "init", "gaussian", "full", "rtol", "atol", "seed", "certify", "optimizer")
 
 
 def read_config(path: str | os.PathLike) -> tuple[UFM, dict[str, Any]]:
@@ -67,7 +67,7 @@ def model_of(table: Mapping[str, Any]) -> UFM:
     arguments = dict(table)
     if "attributes" not in arguments:
         raise InputError('config: [model] needs attributes, for example attributes = "color[4] * shape[6]".')
-    attributes = Attributes(arguments.pop("attributes"))
+    attributes = structure(arguments.pop("attributes"))
     if "kernel" in arguments:
         if "feature_kernel" in arguments:
             raise InputError("config: [model] has both kernel and feature_kernel; give one of them.")

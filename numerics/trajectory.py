@@ -26,7 +26,9 @@ import xarray as xr
 
 from ..theory.attributes import Attributes
 from ..theory.errors import InputError
+from ..theory.exchangeable import structure
 from . import strata
+from .proven_bounds import decide
 
 if TYPE_CHECKING:
     from .plots import Plots
@@ -61,7 +63,7 @@ class Trajectory:
     @cached_property
     def attributes(self) -> Attributes:
         """The structure of the contexts; every array of the data is in its formula's order."""
-        return Attributes(self.data.attrs["formula"])
+        return structure(self.data.attrs["formula"])
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -113,6 +115,37 @@ class Trajectory:
             else np.interp(-height / 2, -index[last : last + 2], time[last : last + 2])
         )
         return Window(float(onset), float(time[peak]), float(end), height)
+
+    def certify(
+        self, quantity: str, *, at: float, stratum: str | None = None, above: Any = None, below: Any = None
+    ) -> bool:
+        """Whether a quantity of the exact solution is proved to lie above, below, or between given numbers.
+
+        Parameters
+        ----------
+        quantity : "w", "h", "z", "share_H", "share_W" (with `stratum`), "semantic_index" or "loss"
+        at : one of the recorded times
+        above, below : exact numbers; a float is the decimal that it writes
+
+        Returns
+        -------
+        bool
+            True: proved.  False: disproved.
+
+        Raises
+        ------
+        InputError
+            When the bounds decide neither, for a trajectory that has none, and for unknown names and times.
+
+        Examples
+        --------
+        >>> from ufmflow.numerics.simulate import simulate
+        >>> from ufmflow.theory.model import UFM
+        >>> trajectory = simulate(UFM("a[2]", loss="mse"), [10.0], init=0.1, certify=True)
+        >>> trajectory.certify("z", stratum="a", at=10.0, above=0.99), trajectory.certify("loss", at=10.0, above=0.5)
+        (True, False)
+        """
+        return decide(self.data, quantity, at, stratum, above, below)
 
     @property
     def plot(self) -> "Plots":

@@ -217,3 +217,63 @@ def models(
         width=draw(st.none() | st.integers(1, 20)),
         reduction=draw(st.sampled_from(REDUCTIONS)),
     )
+
+
+@st.composite
+def starts(draw: st.DrawFn, model: UFM, balanced: bool = False) -> dict[str, tuple[float, float]]:
+    """Positive starts (w_A, h_A) for `simulate`, 0.01 to 1 in size; balanced ones have w^2/kW = h^2/kH.
+
+    Balance is to rounding, and possible where neither kernel vanishes (`models(positive_kernels=True)`).
+
+    Examples
+    --------
+    >>> from hypothesis import given
+    >>> model = UFM("a[2] * b[2]", feature_kernel=4)
+    >>> @given(starts(model, balanced=True))
+    ... def are_balanced(start):
+    ...     assert all(w > 0 and abs(h - 2 * w) < 1e-12 for w, h in start.values())
+    >>> are_balanced()
+    """
+    size = st.integers(1, 100).map(lambda percent: percent / 100)
+    start = {}
+    for A in model.attributes.names:
+        w, h = draw(size), draw(size)
+        if balanced and A in model.targets:
+            h = w * math.sqrt(model.feature_kernel[A] / model.label_kernel[A])
+        start[A] = (w, h)
+    return start
+
+
+@st.composite
+def times(draw: st.DrawFn, model: UFM, folds: float = 5.0, count: int = 6) -> list[float]:
+    """Increasing times from 0 on, up to `folds` times the model's own time 1 / (scale * largest sqrt(kW kH)).
+
+    Examples
+    --------
+    >>> from hypothesis import given
+    >>> @given(times(UFM("a[2] * b[3]"), folds=10))
+    ... def begin_at_zero(t):
+    ...     assert t[0] == 0 and t == sorted(set(t)) and t[-1] <= 60
+    >>> begin_at_zero()
+    """
+    speeds = [float(k * model.feature_kernel[A]) for A, k in model.label_kernel.items()]
+    natural = 1 / (float(model.scale) * math.sqrt(max([*speeds, 1e-2])))
+    steps = draw(st.lists(st.integers(1, 1000), min_size=count, max_size=count, unique=True))
+    return [0.0, *(folds * natural * step / 1000 for step in sorted(steps))]
+
+
+def ridges(model: UFM) -> st.SearchStrategy[tuple[sp.Rational, sp.Rational]]:
+    """Positive ridges so small that on one-hot labels every stratum survives: sqrt(lam_W lam_H) < sqrt(r) scale.
+
+    Examples
+    --------
+    >>> from hypothesis import given
+    >>> @given(ridges(UFM("a[2] * b[2]")))
+    ... def are_small(ridge):
+    ...     assert 0 < ridge[0] * ridge[1] < sp.Rational(1, 16)
+    >>> are_small()
+    """
+    part = st.integers(1, 90).map(lambda percent: sp.Rational(percent, 100))
+    pull = sp.sqrt(model.replication) * model.scale
+    unit = sp.Rational(math.floor(float(pull) * 10**6), 10**6)
+    return st.tuples(part, part).map(lambda pair: (pair[0] * unit, pair[1] * unit))

@@ -19,8 +19,8 @@ import sympy as sp
 
 from .errors import InputError
 from .exchangeable import Exchangeable
-from .formula import Crossing, Factor, Nesting
 from .flow import TIME
+from .formula import Crossing, Factor, Nesting
 from .model import LOSSES, UFM
 
 KIND = "attribute"
@@ -63,7 +63,7 @@ def merged(model: UFM) -> UFM:
             f"attributes: {model.attributes} is no crossing of attributes of one size; only such strata merge by order."
         )
     if model.labels is not None:
-        raise InputError(f"labels: they keep {' * '.join(model.labels)}; strata merge when the label keeps all or none.")
+        raise InputError(f"labels: they keep {' * '.join(model.labels)}; strata merge when the label keeps all.")
     structure = Exchangeable(f"{KIND}[{sizes.pop()}]^{len(model.attributes.factors)}")
     config = model.config() | {"attributes": structure}
     for field in ("targets", "feature_kernel", "label_kernel"):

@@ -60,7 +60,7 @@ class Exchangeable(Attributes):
         match = POWER.fullmatch(formula) if isinstance(formula, str) else None
         tree = parse(match["factor"]) if match else None
         if match is None or not isinstance(tree, Factor) or not re.fullmatch(r"\d{1,9}", match["count"]):
-            raise InputError(f"formula {formula!r}: a power joins copies of one attribute, for example attribute[3]^40.")
+            raise InputError(f"formula {formula!r}: a power joins copies of one attribute, such as attribute[3]^40.")
         power = int(match["count"])
         if not 2 <= power <= MAX_ORDERS:
             raise InputError(f"formula {formula!r}: the power is {power}; it must lie between 2 and {MAX_ORDERS}.")
@@ -138,7 +138,7 @@ class Exchangeable(Attributes):
     @property
     def shape(self) -> tuple[int, ...]:
         """Refused: merged attributes have no axes of their own."""
-        raise InputError(f"attributes: {self} is merged by order and has no contexts one by one; write it as a crossing.")
+        raise InputError(f"attributes: {self} is merged by order, without contexts one by one; write it as a crossing.")
 
     def projector(self, name: str) -> sp.ImmutableMatrix:
         """Refused as `shape`: the V x V projectors are those of the crossing."""

@@ -168,8 +168,8 @@ class _Parser:
             at = self.peek()[2]
             parts.append(self.operand(operator))
             if stratum_count(kind(tuple(parts))) > 2**MAX_FACTORS:
-                reason = f"it makes more than {2**MAX_FACTORS} strata; at most {MAX_FACTORS} crossed attributes are allowed"
-                raise self.error(at, reason)
+                many = f"more than {2**MAX_FACTORS} strata; at most {MAX_FACTORS} crossed attributes are allowed"
+                raise self.error(at, f"it makes {many}")
         node = join(kind, parts)
         assert node is not None
         return node

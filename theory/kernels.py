@@ -39,9 +39,7 @@ def embedding_kernel(attributes: Attributes, weights: Mapping[str, Any], residua
     """
     alphas = {k: nonnegative(weights[k], f"weights[{k}]") for k in _known(attributes, weights)}
     delta = nonnegative(residual, "residual")
-    return {
-        A: delta + sum((alphas[k] * attributes.sharing(k, A) for k in alphas), sp.S(0)) for A in attributes.names
-    }
+    return {A: delta + sum((alphas[k] * attributes.sharing(k, A) for k in alphas), sp.S(0)) for A in attributes.names}
 
 
 def cooccurrence_targets(attributes: Attributes, eps: Any, weights: Mapping[str, Any]) -> dict[str, sp.Expr]:
@@ -73,9 +71,7 @@ def cooccurrence_targets(attributes: Attributes, eps: Any, weights: Mapping[str,
         )
     # The averaging over the labels that share k is the matrix of agreement on k over its eigenvalue on the mean.
     average = {k: {A: attributes.sharing(k, A) / attributes.sharing(k, "1") for A in attributes.names} for k in w}
-    return {
-        A: 1 - mixed + mixed * sum((w[k] * sp.cancel(average[k][A]) for k in w), sp.S(0)) for A in attributes.names
-    }
+    return {A: 1 - mixed + mixed * sum((w[k] * sp.cancel(average[k][A]) for k in w), sp.S(0)) for A in attributes.names}
 
 
 def _known(attributes: Attributes, weights: Mapping[str, Any]) -> list[str]:

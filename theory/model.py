@@ -49,7 +49,8 @@ class UFM:
     constraint : "free", "sphere" (each context embedding keeps its norm) or "normalized" (features flow,
         h_j = sqrt(d) f_j / |f_j| enters the logits, as after a final norm without affine part)
     width : int, optional
-        d.  None: wide enough for every stratum.
+        d.  None: wide enough for every stratum.  In the equations it sets the norm of `normalized` features alone;
+        elsewhere it bounds the strata that can start from a symmetric start, whose multiplicities sum to d at most.
     reduction : "mean" or "sum" over the contexts
 
     Raises

@@ -10,12 +10,16 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Attributes": "theory.attributes",
+    "Exchangeable": "theory.exchangeable",
     "InputError": "theory.errors",
     "System": "theory.system",
     "UFM": "theory.model",
+    "chain_flow": "theory.coarse",
     "cooccurrence_targets": "theory.kernels",
     "derive": "theory.system",
     "embedding_kernel": "theory.kernels",
+    "hamming_flow": "theory.coarse",
+    "merged": "theory.coarse",
     "symbols_for": "theory.kernels",
     "Check": "numerics.crosscheck",
     "IntegrationError": "numerics.integrate",
@@ -54,7 +58,9 @@ if TYPE_CHECKING:
     from .numerics.trajectory import Trajectory
     from .proofs.certificates import prove
     from .theory.attributes import Attributes
+    from .theory.coarse import chain_flow, hamming_flow, merged
     from .theory.errors import InputError
+    from .theory.exchangeable import Exchangeable
     from .theory.kernels import cooccurrence_targets, embedding_kernel, symbols_for
     from .theory.model import UFM
     from .theory.system import System, derive

@@ -12,8 +12,8 @@ def counterexample() -> Counterexample:
     return Counterexample(
         name="three_valued_attributes_can_lose_their_lead",
         statement="3 x 3 x 3 crossed, z = 9 on attributes and pairs, 18 on the triple: 1 - pi_12 exceeds 1 - pi_1 by "
-        "7 percent, so with kappa = 106/100 on attributes and 1 on interactions z_1/z_12 falls through 1.  (Integrated from "
-        "equal starts no such state was met: it is a failure of the argument, and of other starts.)",
+        "7 percent, so with kappa = 106/100 on attributes and 1 on interactions z_1/z_12 falls through 1.  (Integrated "
+        "from equal starts no such state was met: it is a failure of the argument, and of other starts.)",
         theorem="three_binary_attributes_stay_ahead_of_their_pairs",
         without="two values each",
         proof=(

@@ -7,6 +7,7 @@ from .induction import Induction
 from .matrix_identity import MatrixIdentity, Rule, derivative
 from .positivity import NONNEGATIVE, POSITIVE, SIZE, Interval, Positive, SumOfSquares
 from .programme import LinearProgramme
+from .trajectory import EnclosedTrajectory
 from .verdict import Step, Undecided, Verdict
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "SIZE",
     "Cases",
     "DifferentialIdentity",
+    "EnclosedTrajectory",
     "Enclosure",
     "Identity",
     "Induction",

@@ -1,4 +1,4 @@
-"""Along a chain of nestings, differences of logits and of softmax's singular values are those of neighbouring levels."""
+"""Along a chain of nestings, logits and softmax's singular values differ from level to level by one term each."""
 
 import sympy as sp
 
@@ -6,10 +6,10 @@ from ...theory.attributes import Attributes
 from ..checker import Theorem
 from ..steps import Identity, Step
 
-STATEMENT = r"""On a chain of nestings let $N_k$ be the number of contexts in a block of level $k$ ($N_K = 1$), and let $Z_k$
-and $S_k$ be the entries of $Z$ and of softmax$(Z)$ for contexts that share their first $k$ levels and no more. Then $Z_k -
-Z_{k-1} = (z_k - z_{k+1})/N_k$ and $\pi_k - \pi_{k+1} = N_k (S_k - S_{k-1})$ with $z_{K+1} = \pi_{K+1} = 0$. Hence $z_k -
-z_{k+1}$ and $\pi_k - \pi_{k+1}$ have one sign."""
+STATEMENT = r"""On a chain of nestings let $N_k$ be the number of contexts in a block of level $k$ ($N_K = 1$), and let
+$Z_k$ and $S_k$ be the entries of $Z$ and of softmax$(Z)$ for contexts that share their first $k$ levels and no more.
+Then $Z_k - Z_{k-1} = (z_k - z_{k+1})/N_k$ and $\pi_k - \pi_{k+1} = N_k (S_k - S_{k-1})$ with $z_{K+1} = \pi_{K+1} =
+0$. Hence $z_k - z_{k+1}$ and $\pi_k - \pi_{k+1}$ have one sign."""
 FORMULAS = ("a[n1]", "a[n1] / b[n2]", "a[n1] / b[n2] / c[n3]", "a[n1] / b[n2] / c[n3] / d[n4]")
 
 

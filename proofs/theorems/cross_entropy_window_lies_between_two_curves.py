@@ -38,8 +38,8 @@ def theorem() -> Theorem:
             "the times: two rates k1 > k2",
             "lam < sigma",
         ),
-        scope=f"bounds of the pull and the growth under it: {SCOPE}; the times: any two rates, by their equations, and as theory/ states "
-        "them on a * b without ridge",
+        scope=f"bounds of the pull and the growth under it: {SCOPE}; the times: any two rates, by their equations, "
+        "and as theory/ states them on a * b without ridge",
         claims=(8, 9),
         rests_on=(
             "Schur: entrywise exp of a positive semidefinite matrix is one, so pi_A >= 0 where z >= 0",

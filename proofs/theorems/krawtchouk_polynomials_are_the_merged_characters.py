@@ -9,9 +9,9 @@ from ...theory.exchangeable import Exchangeable
 from ..checker import Theorem
 from ..steps import Identity, Induction, Step
 
-STATEMENT = r"""On $K$ crossed attributes of $n$ values, of which two contexts differ on $i$, $K_j(i) = \sum_{|A| = j} m_A
-\chi_A$ has the generating function $\sum_j K_j(i) x^j = (1 - x)^i (1 + (n-1) x)^{K-i}$. Hence $(j+1) K_{j+1}(i) =
-((n-1)(K-j) + j - n i) K_j(i) - (n-1)(K-j+1) K_{j-1}(i)$ and $\sum_i v_i K_j(i) K_l(i) = n^K m_j \delta_{jl}$ with
+STATEMENT = r"""On $K$ crossed attributes of $n$ values, of which two contexts differ on $i$, $K_j(i) = \sum_{|A| = j}
+m_A \chi_A$ has the generating function $\sum_j K_j(i) x^j = (1 - x)^i (1 + (n-1) x)^{K-i}$. Hence $(j+1) K_{j+1}(i)
+= ((n-1)(K-j) + j - n i) K_j(i) - (n-1)(K-j+1) K_{j-1}(i)$ and $\sum_i v_i K_j(i) K_l(i) = n^K m_j \delta_{jl}$ with
 $v_i = \binom{K}{i} (n-1)^i$ and $m_j = v_j$, and the characters of the merged strata are $\chi_j = K_j / m_j$."""
 
 n, x, y, K, i = sp.symbols("n x y K i", positive=True)
@@ -61,7 +61,7 @@ def powers() -> tuple[Step, ...]:
 
 
 def orthogonality(weight: sp.Expr = n - 1) -> tuple[Step, ...]:
-    """sum_i v_i G_i(x) G_i(y) = bracket^K, and (n (1 + (n - 1) x y))^K has the coefficients n^K m_j on x^j y^j alone."""
+    """sum_i v_i G_i(x) G_i(y) = bracket^K, and (n (1 + (n - 1) x y))^K has coefficients n^K m_j, on x^j y^j alone."""
     bracket = (1 + (n - 1) * x) * (1 + (n - 1) * y) + weight * (1 - x) * (1 - y)
     return (Identity("the bracket", bracket, n * (1 + (n - 1) * x * y)),)
 

@@ -11,8 +11,8 @@ from ..steps import Identity, MatrixIdentity, Rule, Step
 
 STATEMENT = r"""Cross $K$ attributes of $n$ values each, with kernels and targets equal on strata of equally many
 attributes. A permutation $U$ of the attributes then commutes with both kernels and with $T$, and maps solutions of the
-matrix flow to solutions: from $W(0), H(0)$ whose singular values are equal within each order they stay so, and order $j$
-flows as a stratum of multiplicity $m_j = \binom{K}{j} (n-1)^j$ with the characters $K_j(i)/m_j$ of $H(K, n)$."""
+matrix flow to solutions: from $W(0), H(0)$ whose singular values are equal within each order they stay so, and order
+$j$ flows as a stratum of multiplicity $m_j = \binom{K}{j} (n-1)^j$ with the characters $K_j(i)/m_j$ of $H(K, n)$."""
 FORMULAS = ("a[n] * b[n]", "a[n] * b[n] * c[n]", "a[n] * b[n] * c[n] * d[n]")
 LAM = sp.Symbol("lambda")
 
@@ -22,8 +22,8 @@ def theorem() -> Theorem:
         name="merged_strata_stay_merged",
         statement=STATEMENT,
         hypotheses=("attributes of one size, crossed", "kernels, targets and start equal within each order"),
-        scope="the symmetry: any K and n, both losses, free; the merged equations: all n, K <= 4, cross-entropy with any "
-        "targets that are equal within each order",
+        scope="the symmetry: any K and n, both losses, free; the merged equations: all n, K <= 4, cross-entropy with "
+        "any targets that are equal within each order",
         claims=(3,),
         rests_on=(
             "uniqueness of solutions of ordinary differential equations",

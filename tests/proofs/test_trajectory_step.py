@@ -9,7 +9,6 @@ from ufmflow.proofs.checker import decide
 from ufmflow.proofs.steps import EnclosedTrajectory
 from ufmflow.theory.model import UFM
 
-pytest.importorskip("flint")
 
 MODEL = UFM("a[2] * b[3]", feature_kernel={"1": 1, "a": 4, "b": 2, "a:b": "1/2"}, loss="mse", reduction="sum")
 TENTH = sp.Rational(1, 10)
@@ -56,10 +55,3 @@ def test_each_stratum_may_have_its_own_start():
     init = {"1": 0, "a": (TENTH, sp.S(0)), "b": sp.sqrt(2), "a:b": TENTH}
     assert status(2 - TENTH**20, 2 + TENTH**20, init=init, time=sp.S(0), stratum="b") == "holds"
     assert status(-(TENTH**20), TENTH**20, init=init, time=sp.S(0), stratum="a") == "holds"
-
-
-def test_without_flint_it_is_undecided(monkeypatch):
-    monkeypatch.setitem(sys.modules, "flint", None)
-    step = EnclosedTrajectory("", PLAIN, TENTH, sp.Rational(77, 7), "z", "a", TENTH, None)
-    verdict = decide(step)
-    assert verdict.status == "undecided" and "pip install 'ufmflow[certify]'" in verdict.reason

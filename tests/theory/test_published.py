@@ -16,7 +16,8 @@ from ufmflow.theory.system import derive
 #     min over W (K x d), H (d x N), N = K n, of  (1/N) sum CE(W h_ki, y_k) + lam_W/2 |W|^2 + lam_H/2 |H|^2.
 # Every minimiser has h_ki = sqrt(lam_W / (n lam_H)) w^k (self-duality, no variability), equal norms, mean zero, and
 # W W' a multiple of I - J/K.  (Their bias vanishes at the optimum by symmetry and is left out here.)
-CASES = [(4, 1, 0.01, 0.01), (4, 3, 0.005, 0.02), (6, 2, 0.01, 0.002), (3, 4, 0.3, 0.01), (4, 1, 0.3, 0.3)]  # of the last nothing survives
+# Of the last case's ridge nothing survives.
+CASES = [(4, 1, 0.01, 0.01), (4, 3, 0.005, 0.02), (6, 2, 0.01, 0.002), (3, 4, 0.3, 0.01), (4, 1, 0.3, 0.3)]
 
 
 def objective(K: int, n: int, lam_W: float, lam_H: float, d: int):
@@ -174,7 +175,7 @@ def test_unequal_frequencies_are_no_model_of_the_family():
 def test_ji_et_al_without_ridge_the_direction_is_the_etf():
     model = UFM("class[4]", width=5, reduction="sum")
     found = simulate(model, [0, 1.0, 1e2, 1e4, 1e6], init=gaussian(0.3), full=True, seed=2)
-    measures = [analyse(H, model.attributes, W=W) for H, W in zip(found.data["H"].values, found.data["W"].values)]
+    measures = [analyse(H, model.attributes, W=W) for H, W in zip(found.data["H"].values, found.data["W"].values, strict=True)]
     distances = [m.etf_distance for m in measures]
     # The part of the start that nothing moves keeps its size, the rest grows like sqrt(ln t): a logarithmic rate.
     assert np.all(np.diff(distances) < 0) and distances[-1] < 0.1 < distances[0]
