@@ -121,7 +121,7 @@ class _Integration:
         # What does not move keeps its ball, and takes no part in the norm.
         self.centre = [x.mid() if i in problem.moving else x for i, x in enumerate(start)]
         self.error = self.norm([x - c for x, c in zip(start, self.centre, strict=True)])
-        self.q0 = None if problem.invariant is None else self.quadratic(start)
+        self.q0: Ball = None if problem.invariant is None else self.quadratic(start)
 
     def run(self, times: Sequence[Fraction], progress: Progress | None) -> list[list[Ball]]:
         arb, fmpq = flint.arb, flint.fmpq

@@ -1,11 +1,11 @@
 """Fewer modes: merging strata by order, and the flows of two families whose number of modes is a symbol.
 
-Crossed attributes of one size that kernels, targets and start do not tell apart: permuting them is a symmetry, so strata
-of one order flow alike.  With i the number of attributes on which two contexts differ and chi_j(i) = K_j(i) / m_j the
-Krawtchouk characters, order j of H(K, n) flows as a stratum of multiplicity m_j = C(K, j) (n - 1)^j.
+Crossed attributes of one size that kernels, targets and start do not tell apart: to permute them is a symmetry, so
+strata of one order flow alike.  With i the number of attributes on which two contexts differ and Krawtchouk characters
+chi_j(i) = K_j(i) / m_j, order j of H(K, n) flows as a stratum of multiplicity m_j = C(K, j) (n - 1)^j.
 
 A chain of nestings of depth K has K + 1 modes as it is.  With N_k the number of contexts in a block of level k, and Z_k
-and S_k the entries of the logits and of softmax for contexts that share their first k levels, both transforms telescope:
+and S_k the entries of logits and softmax for contexts that share their first k levels, both transforms telescope:
 
     Z_k - Z_{k-1} = (z_k - z_{k+1}) / N_k,      pi_k - pi_{k+1} = N_k (S_k - S_{k-1}).
 
@@ -173,7 +173,7 @@ def hamming_flow(loss: str = "cross_entropy") -> FamilyFlow:
 
 
 def chain_flow(loss: str = "cross_entropy") -> FamilyFlow:
-    """The flow of a chain of nestings of depth K, level k of n[k] values within each of level k - 1; mean over contexts.
+    """The flow of a chain of nestings of depth K, level k of n[k] values within each of level k - 1; mean loss.
 
     Level K is identity, level 0 the mean; N_k = n[k+1] ... n[K] contexts share their first k levels.
 

@@ -1,7 +1,7 @@
 """K crossed attributes of n values each that nothing tells apart, merged by order: the Hamming scheme H(K, n).
 
-Strata of equally many attributes merge, and so do relations: K + 1 modes in place of 2^K.  Order j, with i the number of
-attributes on which two contexts differ:
+Strata of equally many attributes merge, and so do relations: K + 1 modes in place of 2^K.  Order j, with i the number
+of attributes on which two contexts differ:
 
     m_j = C(K, j) (n - 1)^j,      v_i = C(K, i) (n - 1)^i,      chi_j(i) = K_j(i) / m_j,
     K_j(i) = sum_s (-1)^s (n - 1)^(j - s) C(i, s) C(K - i, j - s)                          (Krawtchouk polynomial)
@@ -11,7 +11,7 @@ References: Delsarte 1973; Bailey, *Association Schemes*, 2004, chapter 1.
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -54,7 +54,7 @@ class Exchangeable(Attributes):
     [(n - 1)**(-2),          -1/(n - 1), 1]])
     """
 
-    power: int
+    power: int = field(init=False)
 
     def __init__(self, formula: str):
         match = POWER.fullmatch(formula) if isinstance(formula, str) else None

@@ -84,7 +84,7 @@ class System:
         return {name: value for name, value in candidates.items() if self._is_constant(value)}
 
     def _is_constant(self, value: sp.Expr) -> bool:
-        """Whether the flow leaves a polynomial of the state constant: an identity of rational functions, g left free."""
+        """Whether the flow leaves a polynomial of the state constant: an identity of rational functions, g free."""
         if not value.free_symbols <= set(self.flow.state) | self.model.free_symbols:
             return False
         change = sp.sympify(sum(sp.diff(value, x) * self.flow.rates[x] for x in self.flow.state if value.has(x)))

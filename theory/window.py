@@ -21,6 +21,7 @@ onset and bound peak and end from below.  No upper bound of the peak or the end 
 reached at log-log speed, or never (permanent geometry).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,9 +99,13 @@ def two_rates(model: UFM) -> TwoRates | None:
         return None
     m = model.attributes.multiplicities
     shrink = sp.sqrt(lam_W * lam_H)
+    k1, k2 = (sp.sqrt(kW[group[0]] * kH[group[0]]) for group in (main, rest))
+    M, N = (sp.factor(sum(m[A] for A in group)) for group in (main, rest))
     return TwoRates(
-        *(sp.sqrt(kW[group[0]] * kH[group[0]]) for group in (main, rest)),
-        *(sp.factor(sum(m[A] for A in group)) for group in (main, rest)),
+        k1,
+        k2,
+        M,
+        N,
         pull=model.scale * (sp.sqrt(model.replication) if model.loss == "cross_entropy" else 1),
         tau=model.tau[first] - (shrink / model.scale if model.loss == "mse" else 0),
         shrink=shrink,
@@ -246,7 +251,7 @@ def window(model: UFM, init: Any = None) -> Window | None:
     """The semantic window of a model; see `System.window`."""
     if init is None:
         formulas, hypotheses = window_formulas(model)
-        return Window(*(formulas[name] for name in (*TIMES, "height")), formulas, hypotheses)
+        return _of_parts([formulas[name] for name in (*TIMES, "height")], formulas, hypotheses)
     start = _start(init)
     if model.constraint != "free":
         raise InputError(
@@ -261,11 +266,15 @@ def window(model: UFM, init: Any = None) -> Window | None:
     found, hypotheses = (mse_numbers if model.loss == "mse" else cross_entropy_numbers)(model, main, start)
     if found is None:
         return None
-    formulas: dict[str, Any] = {}
     rates = two_rates(model)
     if rates is not None and rates.k1 > rates.k2 and is_balanced(model, start):
-        formulas, hypotheses = window_formulas(model)
-    return Window(*found, formulas, hypotheses)
+        return _of_parts(found, *window_formulas(model))
+    return _of_parts(found, {}, hypotheses)
+
+
+def _of_parts(parts: Iterable[Any], formulas: dict[str, Any], hypotheses: tuple[str, ...]) -> Window:
+    onset, peak, end, height = parts
+    return Window(onset, peak, end, height, formulas, hypotheses)
 
 
 def _start(init: Any) -> tuple[sp.Expr, sp.Expr]:

@@ -84,7 +84,8 @@ def growth(formula: str) -> tuple[Step, ...]:
     derived, structure = flow(formula), model(formula)
     attributes, known = structure.attributes, dict(derived.definitions)
     v = {relation.name: relation.valency for relation in attributes.relations[:-1]}
-    domain, a, b, q = sizes(attributes), *sp.symbols("a b q", positive=True)
+    domain = sizes(attributes)
+    a, b, q = sp.symbols("a b q", positive=True)
     S = {T: sp.Symbol(f"s{i}", positive=True) for i, T in enumerate(v)}
     steps: list[Step] = []
     for A in attributes.names[1:]:

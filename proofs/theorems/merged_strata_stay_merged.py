@@ -2,6 +2,7 @@
 
 import sympy as sp
 
+from ...theory.attributes import Attributes
 from ...theory.exchangeable import Exchangeable
 from ...theory.flow import derive_flow
 from ...theory.kernels import symbols_for
@@ -93,5 +94,5 @@ def _named(definitions: dict[sp.Symbol, sp.Expr], letter: str, name: str) -> sp.
     return next(symbol for symbol in definitions if symbol.name == wanted)
 
 
-def _valencies(attributes: object) -> dict[str, sp.Expr]:
-    return {T.name: T.valency for T in attributes.relations}  # type: ignore[attr-defined]
+def _valencies(attributes: Attributes) -> dict[str, sp.Expr]:
+    return {T.name: T.valency for T in attributes.relations}

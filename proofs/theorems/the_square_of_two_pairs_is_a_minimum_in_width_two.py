@@ -54,7 +54,7 @@ def variation(ridge: sp.Expr | None = None, factor: int = 1) -> tuple[Step, ...]
     x = sp.sqrt(RHO / 2)
     w, h = ({(A, k): sp.Symbol(f"{letter}_{A}_{k}", real=True) for A in CHARACTERS for k in (0, 1)} for letter in "wh")
 
-    def moved(parts: dict, c: tuple[int, int]) -> list[sp.Expr]:
+    def moved(parts: dict, c: tuple[int, ...]) -> list[sp.Expr]:
         return [sum(parts[A, k] * chi(c) for A, chi in CHARACTERS.items()) / 2 for k in (0, 1)]
 
     partition = E + 2 + 1 / E

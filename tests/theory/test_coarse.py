@@ -135,7 +135,7 @@ def spread(model: UFM, by_order: list) -> list:
 
 
 def flows_alike(model: UFM, small: UFM, w: list, h: list) -> bool:
-    """Rates of the crossing at a state equal by order are the merged rates; sums of at most 16 strata, order-1 terms."""
+    """Rates of the crossing at a state equal by order are the merged rates; sums of 16 strata at most, of order one."""
     n = len(model.attributes.strata)
     one_by_one = rates(derive_flow(model))(spread(model, w) + spread(model, h))
     together = rates(derive_flow(small))(w + h)

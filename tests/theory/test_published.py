@@ -43,8 +43,8 @@ def objective(K: int, n: int, lam_W: float, lam_H: float, d: int):
 def global_minimiser(K: int, n: int, lam_W: float, lam_H: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     d = K + 2
     start = np.random.default_rng(seed).standard_normal(K * d + d * K * n)
-    found = minimize(objective(K, n, lam_W, lam_H, d), start, jac=True, method="L-BFGS-B",
-                     options={"maxiter": 20000, "maxfun": 40000, "ftol": 1e-16, "gtol": 1e-10, "maxcor": 50})  # fmt: skip
+    options = {"maxiter": 20000, "maxfun": 40000, "ftol": 1e-16, "gtol": 1e-10, "maxcor": 50}
+    found = minimize(objective(K, n, lam_W, lam_H, d), start, jac=True, method="L-BFGS-B", options=options)
     return found.x[: K * d].reshape(K, d), found.x[K * d :].reshape(d, K * n)
 
 
@@ -135,9 +135,9 @@ def imbalanced_minimiser(lam: float, seed: int) -> tuple[np.ndarray, np.ndarray]
         return value / lam, np.concatenate([(G @ H.T + lam * W).ravel(), (W.T @ G + lam * H).ravel()]) / lam
 
     start = np.random.default_rng(seed).standard_normal(V * d + d * m)
+    options = {"maxiter": 20000, "maxfun": 60000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 60}
     for _ in range(3):  # restarts renew the memory of curvatures
-        start = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B",
-                         options={"maxiter": 20000, "maxfun": 60000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 60}).x  # fmt: skip
+        start = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options=options).x
     return start[: V * d].reshape(V, d), start[V * d :].reshape(d, m)
 
 
@@ -175,7 +175,8 @@ def test_unequal_frequencies_are_no_model_of_the_family():
 def test_ji_et_al_without_ridge_the_direction_is_the_etf():
     model = UFM("class[4]", width=5, reduction="sum")
     found = simulate(model, [0, 1.0, 1e2, 1e4, 1e6], init=gaussian(0.3), full=True, seed=2)
-    measures = [analyse(H, model.attributes, W=W) for H, W in zip(found.data["H"].values, found.data["W"].values, strict=True)]
+    pairs = zip(found.data["H"].values, found.data["W"].values, strict=True)
+    measures = [analyse(H, model.attributes, W=W) for H, W in pairs]
     distances = [m.etf_distance for m in measures]
     # The part of the start that nothing moves keeps its size, the rest grows like sqrt(ln t): a logarithmic rate.
     assert np.all(np.diff(distances) < 0) and distances[-1] < 0.1 < distances[0]
