@@ -303,3 +303,25 @@ def test_a_crossing_of_too_many_strata_is_refused():
         Attributes(f"({wide}) / last[2]")
     with pytest.raises(InputError, match="at most 64"):
         Attributes(" / ".join(f"f{k}[2]" for k in range(65)))
+
+
+@pytest.mark.parametrize("ridge", [0, "1/500"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_follows_from_the_equations_is_the_same_when_merged(loss, ridge):
+    attributes = crossing(3, 3)
+    kernel = embedding_kernel(attributes, dict.fromkeys("abc", 1), residual=1)
+    model = UFM(attributes, feature_kernel=kernel, label_kernel=kernel, loss=loss, ridge=ridge)
+    system, coarser = derive(model), derive(model, coarse=True)
+    order = {s.name: coarser.model.attributes.names[len(s.factors)] for s in attributes.strata}
+    pairs = (system, order), (coarser, order.values())
+    times = [[float(x.emergence_time(A, 1e-3)) for A in names] for x, names in pairs]
+    assert times[0] == times[1] and len(set(times[0])) >= 3
+    if loss == "cross_entropy" and ridge == 0:
+        one_by_one, together = system.persistence(), coarser.persistence()
+        assert one_by_one.phase == together.phase == "attributes only"
+        assert all(value == together.direction[order[A]] for A, value in one_by_one.direction.items())
+    else:
+        limits = system.limit(), coarser.limit()
+        assert all(sp.simplify(x - y) == 0 for A in order for x, y in zip(limits[0][A], limits[1][order[A]], strict=True))
+    found = system.window(1e-3), coarser.window(1e-3)
+    assert np.allclose([w.onset + w.end[:1] for w in found][0], [w.onset + w.end[:1] for w in found][1], rtol=1e-9)
