@@ -11,158 +11,32 @@ Levels, from understanding to precision:
 - `flow`: whole matrices from the network's actual start;
 - `map`: the same with the optimiser's discrete steps in place of the flow;
 - `flow_deep`, `map_deep`: Theta's part on stratum A grows as (phi_A/phi_A(0))^(2 - 2/L), as in a balanced product of
-  L linear layers, phi_A the singular value of the current F.
+  L linear layers, phi_A the singular value of the current F;
+- `gated_linear`, `gated`: the network's own weights move, its gates stay as they start, or move to first order (see
+  `ufmflow.numerics.gated`): the kernel's own motion, in size and direction, under any optimiser.
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..theory.attributes import Attributes
 from ..theory.errors import InputError
-from ..theory.model import UFM
 from . import strata
 from .integrate import IntegrationError, Progress, output_times
 from .matrices import MatrixFlow
 from .runs import Run
 from .simulate import integrate_matrices, read_matrices, simulate
-from .trajectory import Trajectory, dataset, in_formula_order
+from .start import KERNEL_LEVELS, Start, check
+from .trajectory import Trajectory, dataset
 
-LEVELS = ("modes", "flow", "map", "flow_deep", "map_deep")
+GATED_LEVELS = ("gated_linear", "gated")
+LEVELS = (*KERNEL_LEVELS, *GATED_LEVELS)
 SMALL_HEAD = 1e-3  # w_A(0) of `modes`; below, the forecast no longer depends on it
-LARGEST_RESIDUAL = 0.5  # of a centred kernel's norm outside the algebra: networks have 0.2, shuffled attributes 0.7
-ROUNDING = 1e-6  # of a kernel measured in float32, relative to its largest eigenvalue
 STEP_IS_SMALL = 0.01  # mean share RMSE between flow and map below which the continuous limit holds
 RTOL, ATOL = 1e-6, 1e-8  # a thousandth of the errors that forecasts are judged by
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a forecast starts from; contexts and labels in the formula's order.
-
-    Attributes
-    ----------
-    attributes, labels : structure of the contexts, and the factors that the label keeps
-    kernel : array (m, m), Theta at initialisation
-    W, F : arrays (V, d) and (d, m), head and mean-centred features before the norm at initialisation
-    lr : learning rate of the discrete steps; None when only flows are asked for
-    depth : number of linear layers of the body; None when unknown
-    """
-
-    attributes: Attributes
-    labels: tuple[str, ...] | None
-    kernel: np.ndarray
-    W: np.ndarray
-    F: np.ndarray
-    lr: float | None = None
-    depth: int | None = None
-
-    @classmethod
-    def of(cls, run: Run) -> "Start":
-        """The initial kernel, features and head of a recorded run."""
-        for name in ("kernel_init", "feature_norm"):
-            if name not in run.data:
-                raise InputError(f"{name}: the run {run.name} has none; record it at initialisation to forecast.")
-        if run.data["step"].values[0] != 0:
-            raise InputError(f"step: the run {run.name} starts at step {run.data['step'].values[0]}, not 0.")
-        optimizer, decay = run.meta.get("optimizer", "sgd"), run.meta.get("weight_decay", 0.0)
-        if str(optimizer).lower() != "sgd" or decay:
-            raise InputError(
-                f"optimizer: the run {run.name} used {optimizer} with weight decay {decay}; the forecast covers plain "
-                "full-batch sgd without weight decay."
-            )
-        batch = run.meta.get("batch")
-        if (batch and batch < run.data.sizes["context"]) or run.meta.get("final_affine"):
-            odd = "a final norm with affine part" if run.meta.get("final_affine") else f"batches of {batch} contexts"
-            raise InputError(f"run: {run.name} has {odd}; the forecast covers full-batch sgd and no affine part.")
-        if run.data.attrs["unused_labels"]:
-            raise InputError(f"W: the run {run.name} has rows that label no context, which the model does not cover.")
-        H, norm = run.data["H"].values[0], run.data["feature_norm"].values[0]
-        F = (H / np.linalg.norm(H, axis=1, keepdims=True) * norm[:, None]).T
-        W = run.data["W"].values[0]
-        # A flow's time is the sum of the learning rates whatever they are; the map has one size of step.
-        schedule = run.meta.get("schedule") or {}
-        lr = None if schedule.get("name", "constant") != "constant" or schedule.get("warmup") else run.lr
-        return cls(run.attributes, run.labels, run.data["kernel_init"].values, W, F, lr, run.body_depth)
-
-    @classmethod
-    def of_network(
-        cls,
-        network: Any,
-        inputs: Any,
-        attributes: Attributes,
-        labels: Any = None,
-        lr: float | None = None,
-        depth: int | None = None,
-    ) -> "Start":
-        """Measure the kernel, features and head of an untrained PyTorch network (extra `train`).
-
-        Parameters
-        ----------
-        network : module with `features_before_norm(inputs)` (m, d), `body` and a linear `head` without bias, such as
-            `ufmflow.numerics.networks.Network`
-        inputs : Tensor with m rows, in the order of the attributes
-        """
-        missing = [name for name in ("features_before_norm", "body", "head") if not hasattr(network, name)]
-        if missing:
-            raise InputError(
-                f"network: it has no {missing[0]!r}; give one with features_before_norm, body and head, or measure "
-                "Theta with ufmflow.numerics.kernel.empirical_kernel and pass it with W0 and F0."
-            )
-        from .kernel import empirical_kernel
-
-        kernel = empirical_kernel(network.features_before_norm, network.body.parameters(), inputs)
-        F = network.features_before_norm(inputs).detach().numpy().T
-        return cls.of_arrays(kernel, network.head.weight.detach().numpy(), F, attributes, labels, lr, depth)
-
-    @classmethod
-    def of_arrays(
-        cls,
-        kernel: Any,
-        W: Any,
-        F: Any,
-        attributes: Attributes,
-        labels: Any = None,
-        lr: float | None = None,
-        depth: int | None = None,
-    ) -> "Start":
-        """Contexts in the order of the attributes' table, put into the formula's order.
-
-        Rows of W are in the order of the contexts when every context has its own label (labels None), else in the
-        formula's order of the labels' combinations.
-        """
-        kernel, W, F = (np.asarray(part, dtype=float) for part in (kernel, W, F))
-        kept = attributes.keep(labels)
-        V, m = int(kept.cardinality), int(attributes.cardinality)
-        if F.ndim != 2 or F.shape[1] != m or W.shape != (V, F.shape[0]):
-            raise InputError(f"W0, F0: shapes {W.shape} and {F.shape}; they must be ({V}, d) and (d, {m}).")
-        _check_shape(kernel, attributes)
-        kernel = in_formula_order(in_formula_order(kernel, attributes), attributes, axis=1)
-        W = in_formula_order(W, attributes) if V == m else W
-        names = tuple(kept.sizes) if V < m else None
-        return cls(attributes, names, kernel, W, in_formula_order(F, attributes, axis=1), lr, depth)
-
-    @property
-    def model(self) -> UFM:
-        """The `normalized` model with Theta's eigenvalues on the strata."""
-        kernel = strata.matrix_eigenvalues(self.kernel, self.attributes)
-        # Theta is a Gram matrix: where it vanishes on a stratum, rounding may put the eigenvalue below 0.
-        rounding = ROUNDING * max(map(abs, kernel.values()))
-        kernel = {A: 0.0 if -rounding <= value < 0 else value for A, value in kernel.items()}
-        return UFM(
-            self.attributes, labels=self.labels, feature_kernel=kernel, constraint="normalized", width=self.F.shape[0]
-        )
-
-    def levels(self) -> tuple[str, ...]:
-        """The levels that can be forecast: `map` needs a learning rate, the depth law a depth."""
-        return tuple(
-            level
-            for level in LEVELS
-            if (self.lr is not None or "map" not in level) and (self.depth is not None or "deep" not in level)
-        )
 
 
 def forecast(
@@ -187,7 +61,8 @@ def forecast(
         with `attributes` and `inputs` (see `Start.of_network`)
     attributes : structure of the contexts; taken from a run
     t : output times, learning rate x steps (a run's recorded times if None)
-    level : one of `modes`, `flow`, `map`, `flow_deep`, `map_deep`; the designated one (see `designate`) if None
+    level : one of `modes`, `flow`, `map`, `flow_deep`, `map_deep`, and for runs that `train` recorded `gated_linear`,
+        `gated` (extra `train`); the designated one (see `designate` and `forecast_all`) if None
     W0, F0 : head (V, d) and mean-centred features before the norm (d, m) at initialisation
     labels, lr, depth : as in `Start`
 
@@ -209,6 +84,13 @@ def forecast(
     >>> forecast(example_run(), level="modes").window().peak < 10
     True
     """
+    if level in GATED_LEVELS or (level is None and isinstance(source, Run) and needs_gates(source)):
+        if not isinstance(source, Run) or t is not None:
+            raise InputError(
+                f"level: {level!r} steps through a recorded run's own times; give the run without t, or use "
+                "ufmflow.numerics.gated.forecast_network."
+            )
+        return _forecast_gated(source, level or "gated", progress)
     start = _start(source, attributes, inputs, W0, F0, labels, lr, depth)
     times = source.time if t is None and isinstance(source, Run) else output_times(_required(t, "t"))
     if level is None:
@@ -245,13 +127,71 @@ def designate(
     return ("flow_deep" if start.depth is not None else "flow"), why
 
 
-def forecast_all(run: Run, progress: Progress | None = None) -> tuple[dict[str, Trajectory], str, str]:
-    """Every forecast of a recorded run by level, the designated level, and why it is designated."""
-    start = Start.of(run)
-    _check(start)
-    found = {level: _forecast_level(start, run.time, level, progress) for level in start.levels()}
+def forecast_all(
+    run: Run, progress: Progress | None = None, gates: bool | None = None
+) -> tuple[dict[str, Trajectory], str, str]:
+    """Every forecast of a recorded run by level, the designated level, and why it is designated.
+
+    Parameters
+    ----------
+    run : Run
+    gates : whether to forecast with the network's gates expanded, too; if None, where the kernel alone is not enough
+        (see `needs_gates`).  The gated level is then the designated one.
+
+    Raises
+    ------
+    InputError
+        Where neither kind of forecast covers the run.
+    """
+    gates = needs_gates(run) if gates is None else gates
+    found: dict[str, Trajectory] = {}
+    start = None
+    try:
+        start = Start.of(run)
+        check(start)
+    except InputError:
+        if not gates:
+            raise
+    else:
+        found |= {level: _forecast_level(start, run.time, level, progress) for level in start.levels()}
+    if gates:
+        from .gated import gates_move
+
+        wanted = GATED_LEVELS if gates_move(run) else GATED_LEVELS[1:]
+        found |= {level: _forecast_gated(run, level, progress) for level in wanted}
+        return found, "gated", f"the network is known at its start: {why_gates(run) or 'its gates were asked for'}"
+    assert start is not None
     level, why = designate(start, run.time, found)
     return found, level, why
+
+
+def needs_gates(run: Run) -> bool:
+    """Whether a run of `train` is beyond the kernel at its start; always False where its network cannot be built."""
+    return run.meta.get("setting") is not None and why_gates(run) is not None
+
+
+def why_gates(run: Run) -> str | None:
+    """What takes a run beyond the kernel at its start, known before it is trained; None if nothing does."""
+    meta = run.meta
+    if str(meta.get("optimizer", "sgd")).lower() not in ("sgd", "momentum"):
+        return f"{meta['optimizer']} steps do not follow the kernel"
+    if meta.get("weight_decay") or meta.get("final_affine"):
+        return "weight decay or an affine norm moves what the kernel leaves out"
+    if (meta.get("batch") or np.inf) < run.data.sizes["context"]:
+        return "batches are not the whole loss"
+    if meta.get("body_depth") is None:
+        return "the body is no plain product of layers, so its kernel turns and grows"
+    return None
+
+
+def _forecast_gated(run: Run, level: str, progress: Progress | None) -> Trajectory:
+    if run.meta.get("arch") is None:
+        raise InputError(f"level: {level!r} needs a network that `ufmflow train` built, which {run.name} records none of.")
+    try:
+        from .gated import forecast_gated
+    except ImportError:
+        raise InputError(f"level: {level!r} needs PyTorch; pip install 'ufmflow[train]', or choose another.") from None
+    return forecast_gated(run, level, progress)
 
 
 def _start(
@@ -273,37 +213,8 @@ def _start(
         else:
             W, F = _required(W0, "W0"), _required(F0, "F0")
             start = Start.of_arrays(_required(source, "source"), W, F, structure, labels, lr, depth)
-    _check(start)
+    check(start)
     return start
-
-
-def _check(start: Start) -> None:
-    for name, array in (("W0", start.W), ("F0", start.F)):
-        if not np.all(np.isfinite(array)):
-            raise InputError(f"{name}: it holds NaN or infinity; give finite numbers.")
-    if not np.all(np.any(start.F != 0, axis=0)):
-        raise InputError("F0: a context's features are all 0, which no norm can scale; give features before the norm.")
-    if start.lr is not None and not (np.isfinite(start.lr) and start.lr > 0):
-        raise InputError(f"lr: {start.lr} is no learning rate; give a positive number, or None.")
-    if start.depth is not None and not (isinstance(start.depth, (int, np.integer)) and start.depth >= 1):
-        raise InputError(f"depth: {start.depth!r} is no number of layers; give a whole number of at least 1, or None.")
-    _check_shape(start.kernel, start.attributes)
-    if not np.all(np.isfinite(start.kernel)):
-        raise InputError("kernel: it holds NaN or infinity; measure it again.")
-    # Centred: the mean direction, often ten times the others, is in every algebra and would hide what is not.
-    rows = start.kernel - start.kernel.mean(axis=0)
-    outside = strata.residual(rows - rows.mean(axis=1, keepdims=True), start.attributes)
-    if outside > LARGEST_RESIDUAL:
-        raise InputError(
-            f"kernel: {outside:.2f} of its centred norm lies outside the algebra of {start.attributes} (at most "
-            f"{LARGEST_RESIDUAL} is allowed); are these the attributes, and the rows in their order?"
-        )
-
-
-def _check_shape(kernel: np.ndarray, attributes: Attributes) -> None:
-    m = int(attributes.cardinality)
-    if kernel.shape != (m, m):
-        raise InputError(f"kernel: shape {kernel.shape}; {attributes} needs ({m}, {m}).")
 
 
 def _required(value: Any, name: str) -> Any:
@@ -316,10 +227,11 @@ def _forecast_level(start: Start, times: np.ndarray, level: str, progress: Progr
     if level == "modes":
         phi = np.sqrt(strata.energies(start.F.T, start.attributes))
         init = {A: (SMALL_HEAD, value) for A, value in zip(start.attributes.names, phi, strict=True)}
-        return _named(simulate(start.model, times, init=init, progress=progress), level)
+        found = simulate(start.model, start.flow_time(times), init=init, progress=progress)
+        return _named(Trajectory(found.data.assign_coords(time=times)), level)
     flow = MatrixFlow.of(start.model, _kernel_action(start, deep=level.endswith("deep")))
     if level.startswith("flow"):
-        pairs = integrate_matrices(flow, start.W, start.F, times, RTOL, ATOL, progress)
+        pairs = integrate_matrices(flow, start.W, start.F, start.flow_time(times), RTOL, ATOL, progress)
     else:
         pairs = _steps(flow, start, times, progress)
     variables, kept = read_matrices(flow, pairs)
@@ -357,10 +269,11 @@ def _kernel_action(start: Start, deep: bool) -> Callable[[np.ndarray, np.ndarray
 def _steps(
     flow: MatrixFlow, start: Start, times: np.ndarray, progress: Progress | None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Gradient descent with the learning rate, read off at the steps nearest to the times."""
+    """Gradient descent with the learning rate and momentum, read off at the steps nearest to the times."""
     lr = float(start.lr or 0.0)
     wanted = np.rint(times / lr).astype(int)
     W, F = start.W, start.F
+    pace_W, pace_F = np.zeros_like(W), np.zeros_like(F)
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for step in range(int(wanted[-1]) + 1):
         while len(found) < len(wanted) and wanted[len(found)] == step:
@@ -368,7 +281,11 @@ def _steps(
         if step == wanted[-1]:
             break
         dW, dF = flow.rates(W, F)
-        W, F = W + lr * dW, F + lr * dF
+        pace_W, pace_F = start.momentum * pace_W + dW, start.momentum * pace_F + dF
+        if start.nesterov:
+            W, F = W + lr * (dW + start.momentum * pace_W), F + lr * (dF + start.momentum * pace_F)
+        else:
+            W, F = W + lr * pace_W, F + lr * pace_F
         if step % 1000 == 0:
             if not np.all(np.isfinite(F)):
                 raise IntegrationError(

@@ -7,9 +7,9 @@ gate on a context at the start,
     order 0 (gated linear):   gamma = gamma(x_0),                              attention = softmax(s_0)
     order 1:                  gamma = gamma(x_0) + gamma'(x_0) (x - x_0),      attention = a_0 (1 + ds - <a_0, ds>)
 
-with a_0 = softmax(s_0) and ds = s - s_0.  Weights, embeddings and norms stay as they are, so at order 0 the network is a
-product of matrices along each path with paths weighed once and for all: its kernel moves, in size and in direction, by
-the motion of the weights alone.  Nothing is fitted, and nothing after the start is looked at.
+with a_0 = softmax(s_0) and ds = s - s_0.  Weights, embeddings and norms stay as they are, so at order 0 the network is
+a product of matrices along each path, with paths weighed once and for all: its kernel moves, in size and in direction,
+by the motion of the weights alone.  Nothing is fitted, and nothing after the start is looked at.
 
 References: gated deep linear networks, Saxe, Sodhani and Lewallen 2022; path kernels, Lakshminarayanan and Singh 2020.
 """
@@ -25,7 +25,8 @@ from torch.overrides import TorchFunctionMode
 from ..theory.errors import InputError
 
 ORDERS = (0, 1)
-SMALL = 1e-4  # below it, tanh(x)/x is 1 - x^2/3 to rounding
+Start = tuple[Tensor, Tensor, Tensor | None]  # what enters a gate, its value, and its slope where it has one
+NEAR = 0.03  # below it, five terms of the series of tanh(x)/x leave 1e-17, and the quotient's slope loses digits
 
 
 class Unit(NamedTuple):
@@ -51,6 +52,8 @@ class GateExpansion(TorchFunctionMode):
     ----------
     rows : index Tensor or None
         Which of the contexts the next call is on; all of them for None.
+    moves : bool
+        Whether any gate has a slope; where none has (ReLU), both orders are the same.
 
     Raises
     ------
@@ -76,11 +79,12 @@ class GateExpansion(TorchFunctionMode):
             raise InputError(f"order: {order!r} is not 0 (gates as they start) or 1 (gates to first order).")
         self.order, self.contexts = order, len(inputs)
         self.rows: Tensor | None = None
-        self._start: list[tuple[Tensor, ...]] = []
+        self._start: list[Start] = []
         self._call, self._recording = 0, True
         with torch.no_grad(), self:
             network(inputs)
         self._recording = False
+        self.moves = any(slope is not None for _, _, slope in self._start)
         if not self._start:
             raise InputError("network: it calls no ReLU, GELU, SiLU, tanh, sigmoid or softmax, so it has no gates.")
 
@@ -92,7 +96,8 @@ class GateExpansion(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         if name in UNKNOWN:
-            raise InputError(f"network: {name} has no expansion here; use one of {', '.join(sorted(UNITS))} or softmax.")
+            known = ", ".join(sorted(UNITS))
+            raise InputError(f"network: {name} has no expansion here; use one of {known} or softmax.")
         if name == "softmax":
             return self._softmax(args[0], kwargs.get("dim", args[1] if len(args) > 1 else -1))
         if name == "scaled_dot_product_attention":
@@ -103,20 +108,20 @@ class GateExpansion(TorchFunctionMode):
 
     def _unit(self, unit: Unit, x: Tensor) -> Tensor:
         if self._recording:
-            moves = self.order == 1 and not unit.jumps
-            value, *slope = torch.func.jvp(unit.gate, (x,), (torch.ones_like(x),)) if moves else (unit.gate(x),)
-            self._remember(x, value, *slope)
+            value, slope = torch.func.jvp(unit.gate, (x,), (torch.ones_like(x),))
+            self._remember(x, value, None if unit.jumps else slope)
         else:
-            x0, value, *slope = self._recall()
-            value = value + slope[0] * (x - x0) if slope else value
+            x0, value, slope = self._recall()
+            if self.order == 1 and slope is not None:
+                value = value + slope * (x - x0)
         return x * value if unit.of_x else value
 
     def _softmax(self, scores: Tensor, dim: int) -> Tensor:
         if self._recording:
             start = torch.softmax(scores, dim)
-            self._remember(scores, start)
+            self._remember(scores, start, start)  # its slope follows from its value
             return start
-        s0, start = self._recall()
+        s0, start, _ = self._recall()
         if self.order == 0:
             return start
         change = torch.where(torch.isfinite(s0), scores - s0, 0.0)  # what is masked stays masked
@@ -135,18 +140,20 @@ class GateExpansion(TorchFunctionMode):
             scores = scores.masked_fill(~attn_mask, -math.inf) if allowed else scores + attn_mask
         return self._softmax(scores, -1) @ value
 
-    def _remember(self, *tensors: Tensor) -> None:
-        if len(tensors[0]) != self.contexts:
+    def _remember(self, entering: Tensor, value: Tensor, slope: Tensor | None) -> None:
+        if len(entering) != self.contexts:
             raise InputError(
-                f"network: an activation sees {len(tensors[0])} rows for {self.contexts} contexts; the first axis of "
+                f"network: an activation sees {len(entering)} rows for {self.contexts} contexts; the first axis of "
                 "what enters a gate must be the context."
             )
-        self._start.append(tuple(tensor.detach().clone() for tensor in tensors))
+        self._start.append((entering.detach().clone(), value.detach().clone(), slope))
 
-    def _recall(self) -> tuple[Tensor, ...]:
-        start = self._start[self._call % len(self._start)]
+    def _recall(self) -> Start:
+        entering, value, slope = self._start[self._call % len(self._start)]
         self._call += 1
-        return start if self.rows is None else tuple(tensor[self.rows] for tensor in start)
+        if self.rows is None:
+            return entering, value, slope
+        return entering[self.rows], value[self.rows], None if slope is None else slope[self.rows]
 
 
 def _step(x: Tensor) -> Tensor:
@@ -163,12 +170,14 @@ def _normal_by_tanh(x: Tensor) -> Tensor:
 
 
 def _tanh_over_x(x: Tensor) -> Tensor:
-    safe = torch.where(x.abs() < SMALL, 1.0, x)
-    return torch.where(x.abs() < SMALL, 1 - x**2 / 3, torch.tanh(safe) / safe)
+    near, y = x.abs() < NEAR, x**2
+    away = torch.where(near, torch.ones_like(x), x)
+    series = 1 - y / 3 * (1 - y * 2 / 5 * (1 - y * 17 / 42 * (1 - y * 62 / 153)))
+    return torch.where(near, series, torch.tanh(away) / away)
 
 
 def _leaky_relu(negative_slope: float = 0.01, inplace: bool = False) -> Unit:
-    return Unit(lambda x: torch.where(x > 0, 1.0, negative_slope).to(x.dtype), jumps=True)
+    return Unit(lambda x: negative_slope + (1 - negative_slope) * _step(x), jumps=True)
 
 
 def _gelu(approximate: str = "none") -> Unit:

@@ -1,6 +1,7 @@
 """What a training run is to do, resolved and checked before anything is trained."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -34,6 +35,9 @@ ARCHS = MappingProxyType(
 OPTIMIZERS = ("sgd", "momentum", "adamw", "muon")
 MOMENTUM = MappingProxyType({"momentum": (0.9, False), "muon": (0.95, True)})  # momentum, and whether Nesterov's
 BETAS = (0.9, 0.999)
+# Options that a record tells by their own names.
+RECORDED = ("formula", "labels", "norm", "final_affine", "optimizer", "lr", "momentum", "nesterov", "betas", "batch",
+            "steps", "seed", "snapshots", "kernels")  # fmt: skip
 
 
 @dataclass(frozen=True, init=False)
@@ -187,6 +191,37 @@ class Plan:
         for name, value in resolved.items():
             object.__setattr__(self, name, value)
 
+    @classmethod
+    def of_record(cls, meta: Mapping[str, Any]) -> "Plan":
+        """The plan of a recorded run, from what its NAME.json tells; what an older record leaves out is the default.
+
+        Raises
+        ------
+        InputError
+            For a network that `train` does not build, and for what no plan allows.
+
+        Examples
+        --------
+        >>> plan = Plan("frames", arch="transformer", optimizer="adamw", batch=6)
+        >>> Plan.of_record(plan.describe()) == plan
+        True
+        """
+        arch, sizes = _network(str(meta.get("arch")))
+        schedule = dict(meta.get("schedule") or {"name": "constant"})
+        given = {name: meta[name] for name in RECORDED if meta.get(name) is not None}
+        decay = meta.get("weight_decay", 0.0)
+        return cls(
+            meta.get("setting", "objects"),
+            arch=arch,
+            features=meta["d"],
+            schedule=schedule.pop("name"),
+            weight_decay_head=meta.get("weight_decay_head", decay),
+            weight_decay_body=meta.get("weight_decay_body", decay),
+            **sizes,
+            **given,
+            **schedule,
+        )
+
     def describe(self) -> dict[str, Any]:
         """What NAME.json tells about the run before it is trained; two plans are equal when these are."""
         return {
@@ -217,6 +252,15 @@ class Plan:
             "snapshots": self.snapshots,
             "kernels": self.kernels,
         }
+
+
+def _network(description: str) -> tuple[str, dict[str, int]]:
+    """The architecture and its sizes from its description in a record."""
+    for name, kind in ARCHS.items():
+        match = re.fullmatch(re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\d+)", re.escape(kind.description)), description)
+        if match:
+            return name, {size: int(value) for size, value in match.groupdict().items()}
+    raise InputError(f"arch: {description!r} is no network that `ufmflow train` builds; give the network itself.")
 
 
 def _features(features: Any, arch: str) -> int:

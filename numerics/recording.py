@@ -66,9 +66,8 @@ class Recording:
         """Record the step that the training is at, where it is one of those to be recorded."""
         if training.step not in self._wanted:
             return
-        network, tokens = training.network, training.tokens
+        network, f = training.network, training.features()
         with torch.no_grad():
-            f = network.features_before_norm(tokens)
             found = {"H": network.embed(f), "W": network.head.weight, "feature_norm": f.norm(dim=1)}
             for name, part in (("final_gain", network.gain), ("final_bias", network.bias)):
                 found |= {} if part is None else {name: part}

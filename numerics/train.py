@@ -145,7 +145,7 @@ def estimate(setting: str, **options: Any) -> dict[str, Any]:
     292
     """
     plan = Plan(setting, **options)
-    with _reproducible(plan.seed):
+    with reproducible(plan.seed):
         training = Training(plan)
         size = sum(p.numel() for p in training.network.parameters())
         recording = Recording(plan)
@@ -178,7 +178,7 @@ def estimate(setting: str, **options: Any) -> dict[str, Any]:
 def _train(plan: Plan, stem: Path, progress: Progress | None) -> Path:
     _make_folder(stem)
     partial = _beside(stem, ".partial")
-    with _reproducible(plan.seed):
+    with reproducible(plan.seed):
         training, recording = Training(plan), Recording(plan)
         if partial.exists():
             load_partial(partial, training, recording)
@@ -225,7 +225,7 @@ def _finished(plan: Plan, stem: Path) -> bool:
 
 
 @contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
+def reproducible(seed: int) -> Iterator[None]:
     """The seed, deterministic algorithms and one thread, in place of the caller's settings while it lasts.
 
     One thread, because sums then do not depend on the number of cores, and networks this small gain nothing from more.

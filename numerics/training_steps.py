@@ -5,16 +5,19 @@ A step draws a batch B of contexts (all of them when the plan names no size) and
     mean over j in B of  -log softmax(W h_j)[label_j],
 
 as the optimiser and the schedule say.  Flow time is the sum of the learning rates of the steps taken so far.
+With an expansion of the network's gates in place (`ufmflow.numerics.gates`) the same steps are a forecast's.
 """
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..theory.errors import InputError
+from .gates import GateExpansion
 from .networks import MLPBody, Network, TransformerBody
 from .plan import BETAS, Plan
 
@@ -100,6 +103,8 @@ class Training:
         Steps taken.
     time : float
         Flow time: the sum of their learning rates.
+    expansion : GateExpansion or None
+        In place of the network's own gates; none by default.
     """
 
     def __init__(self, plan: Plan):
@@ -112,14 +117,33 @@ class Training:
         self.batches = None if plan.batch is None else Batches(len(self.label), plan.batch, plan.seed)
         self.step = 0
         self.time = 0.0
+        self.expansion: GateExpansion | None = None
+
+    def expand_gates(self, order: int) -> GateExpansion:
+        """From here on, the network's gates are expanded about where they are now."""
+        self.expansion = GateExpansion(self.network, self.tokens, order)
+        return self.expansion
+
+    def features(self) -> Tensor:
+        """Features before the norm of all contexts (m, d)."""
+        with torch.no_grad(), self._gates(None):
+            return self.network.features_before_norm(self.tokens)
+
+    def _gates(self, batch: Tensor | None) -> AbstractContextManager:
+        if self.expansion is None:
+            return nullcontext()
+        self.expansion.rows = batch
+        return self.expansion
 
     def advance(self) -> None:
         """Take one step; refuse to go on from a loss that is not finite."""
-        tokens, label = self.tokens, self.label
+        tokens, label, batch = self.tokens, self.label, None
         if self.batches is not None:
             batch = self.batches.draw()
             tokens, label = tokens[batch], label[batch]
-        loss = torch.nn.functional.cross_entropy(self.network(tokens), label)
+        with self._gates(batch):
+            logits = self.network(tokens)
+        loss = torch.nn.functional.cross_entropy(logits, label)
         if not math.isfinite(loss.item()):
             raise self.diverged()
         self.network.zero_grad()

@@ -1,0 +1,183 @@
+"""Forecast a network from its start with its gates expanded: the motion of its weights alone.
+
+The steps are those of the run's optimiser (momentum, AdamW, Muon, schedules, batches and weight decay included), taken
+by the network whose gates are those of the start, frozen (`gated_linear`) or to first order in their motion (`gated`);
+see `ufmflow.numerics.gates`.  At the start the first order has the network's own kernel exactly, whatever its
+dependence on the features' direction, and from there the kernel moves with the weights.  Nothing is fitted.
+
+A forecast costs about what training costs.  Importing this module needs torch (the extra `train`).
+"""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..theory.attributes import Attributes
+from ..theory.errors import InputError
+from .gates import GateExpansion
+from .integrate import IntegrationError, Progress
+from .observe import observe
+from .plan import Plan
+from .runs import Run
+from .train import reproducible
+from .training_steps import Training
+from .trajectory import Trajectory
+
+ORDERS = {"gated_linear": 0, "gated": 1}
+SAME = 1e-4  # of the recorded start, beyond rounding in another version of torch
+
+
+def forecast_gated(run: Run, level: str, progress: Progress | None = None) -> Trajectory:
+    """Forecast a recorded run of `train` from its first recorded step.
+
+    Parameters
+    ----------
+    run : Run
+        Its network is built anew from its record, brought to its first step, and compared with what was recorded there.
+    level : "gated" or "gated_linear"
+
+    Returns
+    -------
+    Trajectory at the run's times, with `H` (T, m, d) and `W` (T, V, d)
+
+    Raises
+    ------
+    InputError
+        For a run whose network cannot be built anew, or has another start than the recorded one.
+    IntegrationError
+        When the loss stops being finite.
+    """
+    plan = Plan.of_record(run.meta)
+    with reproducible(plan.seed):
+        training = _at_start(run, plan)
+        training.expand_gates(ORDERS[level])
+        recorded = run.data["step"].values
+        H, W = [], []
+        for done, step in enumerate(recorded):
+            while training.step < step:
+                _advance(training, level)
+            H.append(_embeddings(training))
+            W.append(training.network.head.weight.detach().numpy().copy())
+            if progress is not None:
+                progress(done, len(recorded) - 1)
+    # Contexts of a plan are in the formula's order.
+    found = observe(np.stack(H), np.stack(W), plan.contexts.label, Attributes(str(run.attributes)), run.time)
+    return Trajectory(found.data.assign_attrs(source=f"forecast {level}"))
+
+
+def gates_move(run: Run) -> bool:
+    """Whether the two orders differ: not for a network of ReLUs alone."""
+    plan = Plan.of_record(run.meta)
+    with reproducible(plan.seed):
+        return Training(plan).expand_gates(1).moves
+
+
+def forecast_network(
+    network: Any,
+    inputs: Tensor,
+    label: Any,
+    attributes: Attributes,
+    steps: Iterable[int],
+    optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer],
+    level: str = "gated",
+    progress: Progress | None = None,
+) -> Trajectory:
+    """Forecast full-batch training of any network with `features_before_norm`, `embeddings` and a linear `head`.
+
+    Parameters
+    ----------
+    network : module; it is copied, and stays as it is
+    inputs : Tensor with m rows, in the order of the attributes' table (the formula's if it has none)
+    label : int array (m,)
+    steps : increasing whole numbers >= 0
+        At which the forecast is read off.
+    optimizer : callable, parameters -> torch optimiser
+        For example `lambda p: torch.optim.AdamW(p, lr=1e-3)`; its learning rate at the start gives the time axis.
+    level : "gated" or "gated_linear"
+
+    Returns
+    -------
+    Trajectory at times learning rate x step
+
+    Raises
+    ------
+    InputError
+        For a network without what is needed, other levels, and steps that do not increase.
+    IntegrationError
+        When the loss stops being finite.
+
+    Examples
+    --------
+    >>> from ufmflow.numerics.networks import MLPBody, Network
+    >>> from ufmflow.numerics.settings import code
+    >>> attributes = Attributes("color[2] * shape[3]")
+    >>> contexts = code(attributes)
+    >>> network = Network(MLPBody(contexts.vocabulary, layers=2, width=8, features=4), 4, 6)
+    >>> found = forecast_network(network, torch.from_numpy(contexts.tokens), contexts.label, attributes, [0, 10],
+    ...                          lambda p: torch.optim.SGD(p, lr=0.01))
+    >>> found.time.tolist()
+    [0.0, 0.1]
+    """
+    missing = [name for name in ("features_before_norm", "embeddings", "head") if not hasattr(network, name)]
+    if missing:
+        raise InputError(f"network: it has no {missing[0]!r}; give features_before_norm, embeddings and a linear head.")
+    if level not in ORDERS:
+        raise InputError(f"level: {level!r} is unknown; choose one of {', '.join(ORDERS)}.")
+    wanted = [int(step) for step in steps]
+    if not wanted or wanted[0] < 0 or any(b <= a for a, b in zip(wanted[:-1], wanted[1:], strict=True)):
+        raise InputError(f"steps: {wanted}; give increasing whole numbers of at least 0.")
+    moving = copy.deepcopy(network)
+    target = torch.as_tensor(np.asarray(label), dtype=torch.int64)
+    stepper = optimizer(moving.parameters())
+    expansion = GateExpansion(moving.embeddings, inputs, ORDERS[level])
+    H, W, step = [], [], 0
+    for done, until in enumerate(wanted):
+        while step < until:
+            with expansion:
+                logits = moving(inputs)
+            loss = torch.nn.functional.cross_entropy(logits, target)
+            if not torch.isfinite(loss):
+                raise IntegrationError(f"the forecast {level} diverged before step {step}: lower the learning rate")
+            stepper.zero_grad()
+            loss.backward()
+            stepper.step()
+            step += 1
+        with torch.no_grad(), expansion:
+            H.append(moving.embeddings(inputs).double().numpy())
+        W.append(moving.head.weight.detach().double().numpy().copy())
+        if progress is not None:
+            progress(done, len(wanted) - 1)
+    times = stepper.param_groups[0]["lr"] * np.array(wanted, dtype=float)
+    found = observe(np.stack(H), np.stack(W), np.asarray(label), attributes, times)
+    return Trajectory(found.data.assign_attrs(source=f"forecast {level}"))
+
+
+def _at_start(run: Run, plan: Plan) -> Training:
+    """The run's network and optimiser at its first recorded step."""
+    training = Training(plan)
+    while training.step < int(run.data["step"].values[0]):
+        training.advance()
+    for name, found in (("H", _embeddings(training)), ("W", training.network.head.weight.detach().numpy())):
+        recorded = run.data[name].values[0]
+        if found.shape != recorded.shape or np.abs(found - recorded).max() > SAME * np.abs(recorded).max():
+            raise InputError(
+                f"{name}: the run {run.name} starts from another network than its record builds (seed {plan.seed}); "
+                "forecast it from its kernel, or give the network itself to forecast_network."
+            )
+    return training
+
+
+def _advance(training: Training, level: str) -> None:
+    try:
+        training.advance()
+    except InputError as error:
+        raise IntegrationError(f"the forecast {level} diverged before step {training.step}") from error
+
+
+def _embeddings(training: Training) -> np.ndarray:
+    with torch.no_grad():
+        return training.network.embed(training.features()).numpy()
