@@ -38,8 +38,8 @@ def index() -> tuple[Row, ...]:
 
     Examples
     --------
-    >>> [row.says for row in index() if row.number == 7]
-    ['free and balanced: implicit by Ei', 'sphere: explicit by Lambert W']
+    >>> [row.says for row in index() if row.number == 4]
+    ['all strata alike for all times']
     """
     text = resources.files(__package__).joinpath("index.toml").read_text(encoding="utf-8")
     return tuple(
