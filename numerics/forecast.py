@@ -18,6 +18,7 @@ Levels, from understanding to precision:
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def forecast(
     >>> forecast(example_run(), level="modes").window().peak < 10
     True
     """
-    if level in GATED_LEVELS or (level is None and isinstance(source, Run) and needs_gates(source)):
+    if level in GATED_LEVELS or (level is None and isinstance(source, Run) and knows_network(source)):
         if not isinstance(source, Run) or t is not None:
             raise InputError(
                 f"level: {level!r} steps through a recorded run's own times; give the run without t, or use "
@@ -135,15 +136,15 @@ def forecast_all(
     Parameters
     ----------
     run : Run
-    gates : whether to forecast with the network's gates expanded, too; if None, where the kernel alone is not enough
-        (see `needs_gates`).  The gated level is then the designated one.
+    gates : whether to forecast with the network's gates expanded, too; if None, wherever the network is known at its
+        start (see `knows_network`).  The gated level is then the designated one.
 
     Raises
     ------
     InputError
         Where neither kind of forecast covers the run.
     """
-    gates = needs_gates(run) if gates is None else gates
+    gates = knows_network(run) if gates is None else gates
     found: dict[str, Trajectory] = {}
     start = None
     try:
@@ -159,29 +160,15 @@ def forecast_all(
 
         wanted = GATED_LEVELS if gates_move(run) else GATED_LEVELS[1:]
         found |= {level: _forecast_gated(run, level, progress) for level in wanted}
-        return found, "gated", f"the network is known at its start: {why_gates(run) or 'its gates were asked for'}"
+        return found, "gated", "the network is known at its start, so its weights move and its gates are expanded there"
     assert start is not None
     level, why = designate(start, run.time, found)
     return found, level, why
 
 
-def needs_gates(run: Run) -> bool:
-    """Whether a run of `train` is beyond the kernel at its start; always False where its network cannot be built."""
-    return run.meta.get("setting") is not None and why_gates(run) is not None
-
-
-def why_gates(run: Run) -> str | None:
-    """What takes a run beyond the kernel at its start, known before it is trained; None if nothing does."""
-    meta = run.meta
-    if str(meta.get("optimizer", "sgd")).lower() not in ("sgd", "momentum"):
-        return f"{meta['optimizer']} steps do not follow the kernel"
-    if meta.get("weight_decay") or meta.get("final_affine"):
-        return "weight decay or an affine norm moves what the kernel leaves out"
-    if (meta.get("batch") or np.inf) < run.data.sizes["context"]:
-        return "batches are not the whole loss"
-    if meta.get("body_depth") is None:
-        return "the body is no plain product of layers, so its kernel turns and grows"
-    return None
+def knows_network(run: Run) -> bool:
+    """Whether the network of a run can be built as it started: `train` recorded it, and PyTorch is there."""
+    return run.meta.get("setting") is not None and find_spec("torch") is not None
 
 
 def _forecast_gated(run: Run, level: str, progress: Progress | None) -> Trajectory:

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from ufmflow.numerics.crosscheck import compare, crosscheck  # noqa: E402
-from ufmflow.numerics.forecast import forecast, forecast_all, needs_gates  # noqa: E402
+from ufmflow.numerics.forecast import forecast, forecast_all, knows_network  # noqa: E402
 from ufmflow.numerics.gated import forecast_gated, forecast_network  # noqa: E402
 from ufmflow.numerics.plan import Plan  # noqa: E402
 from ufmflow.numerics.runs import example_run, load_run  # noqa: E402
@@ -55,18 +55,19 @@ def test_the_forecast_starts_where_the_run_does_and_sees_no_more(runs):
 
 def test_runs_beyond_the_kernel_are_forecast_by_their_gates(runs):
     found, designated, why = forecast_all(runs["adamw"])
-    assert set(found) == {"gated_linear", "gated"} and designated == "gated" and "adamw" in why
+    assert set(found) == {"gated_linear", "gated"} and designated == "gated" and "known at its start" in why
     np.testing.assert_array_equal(forecast(runs["adamw"]).shares(), found["gated"].shares())
     check = crosscheck(runs["adamw"])
     assert check.designated == "gated" and check.confirmed
-    assert needs_gates(runs["muon"]) and not needs_gates(example_run())
+    assert knows_network(runs["muon"]) and not knows_network(example_run())
 
 
 def test_a_relu_network_has_one_gated_level_beside_the_kernels(tmp_path):
     run = load_run(train("objects", tmp_path / "run", width=96, features=32, steps=200, snapshots=6))
-    found, designated, _ = forecast_all(run, gates=True)
+    found, designated, _ = forecast_all(run)
     assert {"flow", "map", "gated"} <= set(found) and "gated_linear" not in found and designated == "gated"
-    assert "gated" not in forecast_all(run)[0]
+    without, designated, _ = forecast_all(run, gates=False)
+    assert "gated" not in without and designated in without
 
 
 def test_another_start_than_the_record_builds_is_refused(runs):
