@@ -103,11 +103,26 @@ class Check:
             f"{'confirmed' if self.confirmed else 'not confirmed'}: the forecast {self.designated} misses the shares by "
             f"{held.share_rmse_mean:.4f} (tolerance {self.share_tolerance:g}, best baseline {self.best_baseline:.3f}) and "
             f"the loss by a factor {held.loss_ratio:.3f} (tolerance {self.loss_factor_tolerance:.3f})"
+            f"{'' if self.too_short is None else '; ' + self.too_short}"
         )
+
+    @property
+    def too_short(self) -> str | None:
+        """What of the semantic window the record ends too soon to show, in words; None if it shows all of it."""
+        found = self.windows["observed"]
+        if found is None:
+            semantic = self.run.attributes.semantic_strata(self.run.labels)
+            return "no semantic window is seen in the recorded steps" if semantic else None
+        if found.end < self.run.time[-1]:
+            return None
+        last = f"the last recorded step, {int(self.run.data['step'].values[-1])}"
+        if found.peak == self.run.time[-1]:
+            return f"the semantic index still rises at {last}, so neither peak nor end of the window is seen"
+        return f"the semantic window is still open at {last}, so its end is not seen"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        lr = self.run.lr
+        step_at = self.run.step_at
 
         def window(found: Window | None) -> dict[str, float] | None:
             return (
@@ -118,14 +133,15 @@ class Check:
                     "peak": found.peak,
                     "end": found.end,
                     "height": found.height,
-                    "onset_step": found.onset / lr,
-                    "peak_step": found.peak / lr,
-                    "end_step": found.end / lr,
+                    "onset_step": step_at(found.onset),
+                    "peak_step": step_at(found.peak),
+                    "end_step": step_at(found.end),
                 }
             )
 
         return {
             "run": self.run.name,
+            **({"from_step": self.run.meta["from_step"]} if "from_step" in self.run.meta else {}),
             "designated": self.designated,
             "rule": self.rule,
             **self.forecasts[self.designated].summary(),
@@ -153,6 +169,7 @@ def crosscheck(
     share_tolerance: float = SHARE_TOLERANCE,
     loss_tolerance: float = LOSS_TOLERANCE,
     progress: Progress | None = None,
+    gates: bool | None = None,
 ) -> Check:
     """Hold a trajectory, or every forecast from the run's initialisation, to the run.
 
@@ -161,11 +178,13 @@ def crosscheck(
     run : recorded run
     trajectory : a forecast at the run's times; if None, all levels are forecast and one is designated by rule
     share_tolerance, loss_tolerance : of the verdict, on share_rmse_mean and loss_log_ratio_median
+    gates : whether to forecast with the network's gates expanded about the start, too; see `forecast.forecast_all`
 
     Raises
     ------
     InputError
-        When the trajectory has other times or strata, or the run lacks what a forecast needs.
+        When the trajectory has other times or strata, the run lacks what a forecast needs, or its times or losses are
+        no run's.
 
     Examples
     --------
@@ -174,13 +193,28 @@ def crosscheck(
     >>> crosscheck(example_run(), forecast(example_run(), level="flow")).confirmed
     True
     """
-    for name, value in (("share_tolerance", share_tolerance), ("loss_tolerance", loss_tolerance)):
-        if not value > 0:
-            raise InputError(f"{name}: {value} is not positive; give the largest error that confirms a forecast.")
-    if trajectory is None:
-        trajectories, designated, rule = forecast_all(run, progress)
-    else:
-        trajectories, designated, rule = {"given": trajectory}, "given", "the trajectory that was given"
+    check_tolerances(share_tolerance, loss_tolerance)
+    check_record(run)
+    if trajectory is not None:
+        given = {"given": trajectory}
+        return hold(run, given, "given", "the trajectory that was given", share_tolerance, loss_tolerance)
+    if "feature_norm" not in run.data:
+        raise InputError(
+            f"feature_norm: the run {run.name} has none; forecasts cover networks that end in a norm and need the "
+            "features' lengths before it, so record them, or give a trajectory to hold the run to."
+        )
+    return hold(run, *forecast_all(run, progress, gates), share_tolerance, loss_tolerance)
+
+
+def hold(
+    run: Run,
+    trajectories: dict[str, Trajectory],
+    designated: str,
+    rule: str,
+    share_tolerance: float = SHARE_TOLERANCE,
+    loss_tolerance: float = LOSS_TOLERANCE,
+) -> Check:
+    """Hold forecasts that were made before to the run, as `forecast_all` gives them."""
     forecasts = {level: compare(run, found) for level, found in trajectories.items()}
     observed = run.shares()
     m = run.data["multiplicity"].values[1:]
@@ -213,11 +247,34 @@ def compare(run: Run, trajectory: Trajectory) -> Comparison:
         raise InputError(f"trajectory: it has {trajectory.attributes}, but the run has {run.attributes}.")
     if trajectory.time.shape != run.time.shape or not np.allclose(trajectory.time, run.time, rtol=1e-9):
         raise InputError("trajectory: its times are not the run's; forecast or simulate at t=run.time.")
+    for name, values in (("loss", trajectory.data["loss"].values), ("shares", trajectory.shares())):
+        if not np.all(np.isfinite(values)):
+            raise InputError(f"trajectory: its {name} hold NaN or infinity; give a forecast that stayed finite.")
     residuals = trajectory.shares() - run.shares()
     rmse = np.sqrt(np.mean(residuals**2, axis=1))
-    with np.errstate(divide="ignore"):
-        log_ratio = np.abs(np.log(trajectory.data["loss"].values) - np.log(run.data["loss"].values))
+    loss, seen = trajectory.data["loss"].values, run.data["loss"].values
+    with np.errstate(divide="ignore"):  # a loss that has reached 0 is missed by an infinite factor, unless both have
+        log_ratio = np.abs(np.subtract(np.log(loss), np.log(seen), out=np.zeros_like(loss), where=loss != seen))
     return Comparison(residuals, rmse, float(rmse.mean()), float(rmse.max()), float(np.median(log_ratio)))
+
+
+def check_tolerances(share_tolerance: float, loss_tolerance: float) -> None:
+    """Refuse tolerances that nothing or everything meets."""
+    for name, value in (("share_tolerance", share_tolerance), ("loss_tolerance", loss_tolerance)):
+        if not value > 0:
+            raise InputError(f"{name}: {value} is not positive; give the largest error that confirms a forecast.")
+
+
+def check_record(run: Run) -> None:
+    """Refuse a record that no forecast can be held to."""
+    if len(run.time) < 2:
+        raise InputError(f"run: {run.name} has a single recorded time, so there is nothing to forecast; record more.")
+    if np.any(np.diff(run.time) <= 0) or np.any(np.diff(run.data["step"].values) <= 0):
+        raise InputError(f"run: the recorded steps of {run.name} are not increasing; put its checkpoints in order.")
+    loss = run.data["loss"].values
+    if not np.all(np.isfinite(loss)) or np.any(loss < 0):
+        where = int(run.data["step"].values[~(np.isfinite(loss) & (loss >= 0))][0])
+        raise InputError(f"loss: NaN, infinity or a negative number at step {where} of {run.name}; record it again.")
 
 
 def _mean_rmse(residuals: np.ndarray) -> float:

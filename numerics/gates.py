@@ -108,8 +108,8 @@ class GateExpansion(TorchFunctionMode):
 
     def _unit(self, unit: Unit, x: Tensor) -> Tensor:
         if self._recording:
-            value, slope = torch.func.jvp(unit.gate, (x,), (torch.ones_like(x),))
-            self._remember(x, value, None if unit.jumps else slope)
+            value, tangent = torch.func.jvp(unit.gate, (x,), (torch.ones_like(x),))[:2]
+            self._remember(x, value, None if unit.jumps else tangent)
         else:
             x0, value, slope = self._recall()
             if self.order == 1 and slope is not None:

@@ -6,10 +6,13 @@ With f_jc the c-th feature of context j (mean-centred, before the final norm) an
 
 It is the direction-independent part of the full m d x m d kernel: a gradient-flow step on the loss sum_i a_i <u, f_i>
 moves <u, f_j> at the rate -sum_i Theta_ji a_i, on average over orthonormal directions u.
+
+`empirical_kernel` has all of Theta, from m d gradients.  `Passes` has J^T u for probes u (m, d), with J the Jacobian:
+one backward pass over the batch each, from which `kernel_strata` estimates what the theory needs of Theta.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import numpy as np
 import torch
@@ -19,6 +22,8 @@ from ..theory.errors import InputError
 
 # Features computed one context at a time may differ from the batch's by rounding (half precision: 1e-2), not by more.
 SAME = 1e-2
+SAMPLED = 16  # contexts whose features are computed alone to see that `Passes` may take the contexts in chunks
+BLOCK = 64  # probes that share a forward pass, whose cost is then a hundredth of theirs; more only fill the cache
 
 
 @torch.enable_grad()
@@ -61,10 +66,7 @@ def empirical_kernel(
     array([[5., 2.],
            [2., 2.]])
     """
-    theta = [p for p in parameters if p.requires_grad]
-    P = sum(p.numel() for p in theta)
-    if not P:
-        raise InputError("parameters: none requires gradients; give the body's parameters.")
+    theta, P = _trainable(parameters)
     if memory < 32 * P:
         raise InputError(f"memory: {memory} bytes; {P} parameters need at least {32 * P}.")
     d = _check(features, inputs)
@@ -80,6 +82,100 @@ def empirical_kernel(
             J = J.view(m, -1)
             Theta += J @ J.T
     return (Theta / d).cpu().numpy()
+
+
+class Passes:
+    """J^T u = sum_jc u_jc d f_jc / d theta for probes u, by backward passes over chunks of contexts.
+
+    Half of `memory` is for what the forward pass of a chunk keeps for the backward pass (measured on one context), half
+    for as many probes at once as it holds, with their gradients in float64; what one backward pass makes on its way
+    comes on top.  Gradients add up over chunks, so chunks change the result by rounding alone.  Arguments and errors
+    are those of `empirical_kernel`.
+
+    Attributes
+    ----------
+    m, d, P : int
+        Contexts, features, parameters.
+    chunk, together : int
+        Contexts of one forward pass; probes whose gradients are held at once.
+    """
+
+    def __init__(
+        self, features: Callable[[Tensor], Tensor], parameters: Iterable[Tensor], inputs: Tensor, memory: int = 2**28
+    ):
+        self.features, self.inputs = features, inputs
+        self.theta, self.P = _trainable(parameters)
+        self.m = len(inputs)
+        with torch.enable_grad():
+            rows = np.unique(np.linspace(0, self.m - 1, min(self.m, SAMPLED)).round().astype(int))
+            self.d = _check(features, inputs[torch.from_numpy(rows).to(inputs.device)])
+            kept = self._kept_by_one_context()
+        half = memory // 2
+        one = 8 * (self.P + 2 * self.m * self.d)  # a gradient, and its probe twice: as made, and among the others
+        needed = max(kept, 2 * one)
+        if half < needed:
+            raise InputError(
+                f"memory: {memory} bytes; {self.P} parameters, {self.m} x {self.d} features and what one context keeps "
+                f"for the backward pass need {2 * needed}."
+            )
+        self.chunk = min(self.m, half // max(1, kept))
+        self.together = min(BLOCK, half // one - 1)  # one more is the gradient that autograd is working on
+
+    def _kept_by_one_context(self) -> int:
+        """Bytes that the forward pass of one context keeps for its backward pass, parameters and inputs apart."""
+        own = {p.untyped_storage().data_ptr() for p in (*self.theta, self.inputs)}
+        kept: dict[int, int] = {}
+
+        def see(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(see, lambda tensor: tensor):
+            f = self.features(self.inputs[:1])  # held, so that no storage is freed and counted under another's address
+        return sum(kept.values()) + f.numel() * f.element_size()
+
+    def gradients(self, probes: np.ndarray) -> Tensor:
+        """The rows J^T u: probes (k, m, d) -> float64 tensor (k, P).  Holds all k: 8 k P bytes."""
+        found = torch.zeros(len(probes), self.P, dtype=torch.float64, device=self.inputs.device)
+        with torch.enable_grad():
+            for rows in _ranges(self.m, self.chunk):
+                f = self.features(self.inputs[rows.start : rows.stop])
+                for u, total in zip(probes, found, strict=True):
+                    part = torch.as_tensor(u[rows.start : rows.stop], dtype=f.dtype, device=f.device)
+                    gradient = torch.autograd.grad(f, self.theta, part, retain_graph=True, allow_unused=True)
+                    start = 0
+                    for p, g in zip(self.theta, gradient, strict=True):
+                        if g is not None:
+                            total[start : start + p.numel()] += g.flatten()
+                        start += p.numel()
+        if not torch.isfinite(found.sum()):
+            raise InputError("features: their gradient is not finite at the inputs; check the network's weights.")
+        return found
+
+    def squares(self, probes: Iterable[np.ndarray]) -> np.ndarray:
+        """|J^T u|^2 for each probe u (m, d): float64 array (k,)."""
+        found: list[np.ndarray] = []
+        for block in batched(probes, self.together):
+            found.append(torch.linalg.vector_norm(self.gradients(np.stack(block)), dim=1).square().cpu().numpy())
+        return np.concatenate(found)
+
+
+def batched(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    """Lists of `size` items, the last perhaps shorter."""
+    source = iter(items)
+    while block := list(islice(source, size)):
+        yield block
+
+
+def _trainable(parameters: Iterable[Tensor]) -> tuple[list[Tensor], int]:
+    """Those that require gradients, and how many numbers they hold."""
+    theta = [p for p in parameters if p.requires_grad]
+    P = sum(p.numel() for p in theta)
+    if not P:
+        raise InputError("parameters: none requires gradients; give the body's parameters.")
+    return theta, P
 
 
 def _gradients(f: Tensor, theta: list[Tensor], chunk: range, slice_: range) -> Tensor:

@@ -208,7 +208,7 @@ class Plan:
         """
         arch, sizes = _network(str(meta.get("arch")))
         schedule = dict(meta.get("schedule") or {"name": "constant"})
-        given = {name: meta[name] for name in RECORDED if meta.get(name) is not None}
+        given: dict[str, Any] = {name: meta[name] for name in RECORDED if meta.get(name) is not None}
         decay = meta.get("weight_decay", 0.0)
         return cls(
             meta.get("setting", "objects"),
@@ -217,8 +217,7 @@ class Plan:
             schedule=schedule.pop("name"),
             weight_decay_head=meta.get("weight_decay_head", decay),
             weight_decay_body=meta.get("weight_decay_body", decay),
-            **sizes,
-            **given,
+            **(given | sizes),
             **schedule,
         )
 

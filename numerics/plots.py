@@ -88,13 +88,14 @@ class Plots:
     def _strata(self, ax: "Axes", variable: str, observed: "Trajectory | None") -> None:
         data = self.trajectory.data
         for i, A in enumerate(self.trajectory.attributes.names[1:]):
-            color, line = _color(i), LINES[(i // 7 + i) % 4]
+            # The eighth stratum has the first one's colour, so neither its line nor its marker.
+            color, line, marker = _color(i), LINES[(i + 2 * (i // 7)) % 4], MARKERS[(i + i // 7) % 7]
             ax.plot(data["time"], data[variable].sel(stratum=A), line, color=color, label=A)
             if observed is not None:
                 ax.plot(
                     observed.data["time"],
                     observed.data[variable].sel(stratum=A),
-                    MARKERS[i % 7],
+                    marker,
                     color=color,
                     mfc="none",
                 )

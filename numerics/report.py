@@ -1,20 +1,17 @@
 """The cross-check as one self-contained HTML page (no network, no scripts), beside its figures and numbers."""
 
-import base64
-import io
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
+import numpy as np
 import sympy as sp
 
-from ..theory.errors import InputError
 from ..theory.kernels import symbols_for
 from ..theory.model import UFM
 from ..theory.system import derive
 from .crosscheck import Check
+from .pages import folder_for, image, render, svg_of
 from .plots import log_spaced
 from .runs import Run, write_whole
 from .strata import matrix_eigenvalues
@@ -26,6 +23,8 @@ LEVELS = {
     "map": "the same with the optimiser's discrete steps",
     "flow_deep": "flow, kernel growing by the depth law",
     "map_deep": "map, kernel growing by the depth law",
+    "gated": "weights move, gates of the start to first order",
+    "gated_linear": "weights move, gates frozen at the start",
     "given": "the trajectory that was given",
 }
 
@@ -47,13 +46,9 @@ def write_report(check: Check, out: str | Path) -> Path:
     InputError
         When the folder cannot be made or is a file.
     """
-    folder = Path(out)
     figures = _figures(check)
     page = _page(check, figures)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"out: the folder {str(folder)!r} cannot be made: {error.strerror}.") from None
+    folder = folder_for(out)
     for name, svg in figures.items():
         write_whole(folder / f"{name}.svg", svg)
     write_whole(folder / "check.json", (json.dumps(check.to_dict(), indent=1) + "\n").encode())
@@ -62,8 +57,6 @@ def write_report(check: Check, out: str | Path) -> Path:
 
 
 def _figures(check: Check) -> dict[str, bytes]:
-    import matplotlib.pyplot as plt
-
     run, held = check.run, check.trajectories[check.designated]
     made = {
         "gram": held.plot.gram(log_spaced(run.time, 5), observed=run),
@@ -71,31 +64,24 @@ def _figures(check: Check) -> dict[str, bytes]:
         "loss": held.plot.loss(run),
         "singular_values": held.plot.singular_values("z", run),
     }
-    svg = {}
-    for name, (figure, _) in made.items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-        plt.close(figure)
-        svg[name] = buffer.getvalue()
-    return svg
+    return {name: svg_of(figure) for name, (figure, _) in made.items()}
 
 
 def _page(check: Check, figures: dict[str, bytes]) -> str:
     run = check.run
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
-        files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    )
-    return template.render(
+    return render(
+        "report.html",
         check=check,
         run=run,
-        levels=[(level, LEVELS[level], found) for level, found in check.forecasts.items()],
+        levels=[(level, LEVELS.get(level, ""), found) for level, found in check.forecasts.items()],
         strata=[(s.name, s.multiplicity, check.forecasts[check.designated].residuals[:, i])
                 for i, s in enumerate(run.attributes.strata[1:])],
         kernel=_kernel_rows(check),
         **_equations(run),
-        images={name: "data:image/svg+xml;base64," + base64.b64encode(svg).decode() for name, svg in figures.items()},
-        window=[(what, _window(found, run.lr)) for what, found in check.windows.items()],
+        images={name: image(svg) for name, svg in figures.items()},
+        window=[(what, _window(found, run)) for what, found in check.windows.items()],
         meta=run.meta,
+        scheduled=not np.allclose(np.diff(run.time), run.lr * np.diff(run.data["step"].values)),
         versions=json.loads(run.data.attrs["versions"]),
     )
 
@@ -120,8 +106,8 @@ def _kernel_rows(check: Check) -> list[tuple[str, sp.Expr, str]]:
     return [(A, m[A], f"{value:.4g}") for A, value in values.items()]
 
 
-def _window(found: Window | None, lr: float) -> dict[str, Any] | None:
+def _window(found: Window | None, run: Run) -> dict[str, Any] | None:
     if found is None:
         return None
-    steps = {name: f"{getattr(found, name) / lr:.0f}" for name in ("onset", "peak", "end")}
+    steps = {name: f"{run.step_at(getattr(found, name)):.0f}" for name in ("onset", "peak", "end")}
     return {"height": f"{found.height:.3f}", **steps}

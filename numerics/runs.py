@@ -62,6 +62,66 @@ class Run(Trajectory):
         """Number of linear layers of the body; None when unknown."""
         return self.meta.get("body_depth")
 
+    def step_at(self, time: float) -> float:
+        """The step at a flow time within the recorded ones, interpolated: learning rates may follow a schedule.
+
+        Examples
+        --------
+        >>> round(example_run().step_at(1.0), 6)
+        200.0
+        """
+        return float(np.interp(time, self.time, self.data["step"].values))
+
+    def checkpoints(self) -> tuple[int, ...]:
+        """The recorded steps at which the kernel was measured, from which `since` can start; the last step is none."""
+        measured = self.data["kernel_step"].values.tolist() if "kernel" in self.data else []
+        steps = self.data["step"].values
+        # kernel_init is the kernel of step 0, or of the step that `since` took.
+        start = [int(steps[0])] if "kernel_init" in self.data and steps[0] == self.meta.get("from_step", 0) else []
+        return tuple(sorted(step for step in {*start, *measured} if steps[0] <= step < steps[-1]))
+
+    def since(self, step: int) -> "Run":
+        """The run from a recorded step on: its time starts at 0 there, its `kernel_init` is the kernel of that step.
+
+        Parameters
+        ----------
+        step : one of `checkpoints()`
+
+        Returns
+        -------
+        Run; `step` goes on counting from the start of training, `meta["from_step"]` tells where it begins
+
+        Raises
+        ------
+        InputError
+            When no kernel was measured at that step, or nothing was recorded after it.
+
+        Examples
+        --------
+        >>> run = example_run().since(0)
+        >>> run.meta["from_step"], float(run.time[0])
+        (0, 0.0)
+        """
+        known = self.checkpoints()
+        if step not in known:
+            mend = (
+                f"choose one of {', '.join(map(str, known))}"
+                if known
+                else "train with --kernels to measure it on the way"
+            )
+            raise InputError(
+                f"step: the run {self.name} has no kernel at step {step} with more recorded after it; {mend}."
+            )
+        first = int(np.flatnonzero(self.data["step"].values == step)[0])
+        data = self.data.isel(time=slice(first, None))
+        data = data.assign_coords(time=("time", self.time[first:] - self.time[first], self.data["time"].attrs))
+        if "kernel" in data:
+            data = data.sel(kernel_step=data["kernel_step"] >= step)
+            if step in data["kernel_step"].values:
+                kernel = data["kernel"].sel(kernel_step=step).values
+                data["kernel_init"] = (("context", "other_context"), kernel)
+        return Run(data.assign_attrs(meta=json.dumps(self.meta | {"from_step": int(step)})))
+
 
 def example_run(name: str = "crossed_4x6_mlp_flow") -> Run:
     """A recorded run that ships with ufmflow: `crossed_4x6_mlp_flow` or `crossed_4x6_mlp_large_step`.

@@ -21,6 +21,7 @@ _HOME = {
     "hamming_flow": "theory.coarse",
     "merged": "theory.coarse",
     "symbols_for": "theory.kernels",
+    "Bands": "numerics.bands",
     "Check": "numerics.crosscheck",
     "IntegrationError": "numerics.integrate",
     "Run": "numerics.runs",
@@ -28,9 +29,14 @@ _HOME = {
     "Trajectory": "numerics.trajectory",
     "analyse": "numerics.measures",
     "crosscheck": "numerics.crosscheck",
+    "crosscheck_many": "numerics.bands",
     "example_run": "numerics.runs",
     "forecast": "numerics.forecast",
     "gaussian": "numerics.simulate",
+    "horizon": "numerics.horizon",
+    "kernel_drift": "numerics.kernel_strata",
+    "kernel_shape": "numerics.kernel_shape",
+    "kernel_strata": "numerics.kernel_strata",
     "load_run": "numerics.runs",
     "observe": "numerics.observe",
     "prove": "proofs.certificates",
@@ -39,15 +45,21 @@ _HOME = {
     "simulate": "numerics.simulate",
     "train": "numerics.train",
     "train_seeds": "numerics.train",
+    "write_bands": "numerics.bands_report",
     "write_report": "numerics.report",
 }
 
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
+    from .numerics.bands import Bands, crosscheck_many
+    from .numerics.bands_report import write_bands
     from .numerics.crosscheck import Check, crosscheck
     from .numerics.forecast import Start, forecast
+    from .numerics.horizon import horizon
     from .numerics.integrate import IntegrationError
+    from .numerics.kernel_shape import kernel_shape
+    from .numerics.kernel_strata import kernel_drift, kernel_strata
     from .numerics.measures import analyse
     from .numerics.observe import observe
     from .numerics.report import write_report

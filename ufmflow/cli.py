@@ -25,6 +25,13 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Formula = Annotated[str, typer.Argument(help="Attribute formula, for example 'color[4] * shape[6]'.")]
 MOST_SEEDS = 10_000
+FromStep = Annotated[
+    int | None, typer.Option(help="Forecast the rest of the run from this step, at which its kernel was measured.")
+]
+Gates = Annotated[
+    bool | None,
+    typer.Option("--gates/--no-gates", help="Forecast the network with its gates expanded, too; by rule if left out."),
+]
 RunPath = Annotated[Path, typer.Argument(help="A recorded run: NAME or NAME.npz beside its .attributes.csv and .json.")]
 
 
@@ -196,19 +203,25 @@ def train(
 def forecast(
     run: RunPath,
     level: Annotated[
-        str | None, typer.Option(help="modes, flow, map, flow_deep or map_deep; by rule if left out.")
+        str | None, typer.Option(help="modes, flow, map, flow_deep, map_deep, gated_linear or gated; by rule if none.")
     ] = None,
+    from_step: FromStep = None,
     out: Annotated[Path | None, typer.Option(help="Where to save the trajectory (zarr).")] = None,
     as_json: Json = False,
 ) -> None:
-    """Forecast a run's timeline from its initial kernel alone.
+    """Forecast a run's timeline from its start alone.
 
-    Example: ufmflow forecast runs/objects
+    \b
+    Examples:
+      ufmflow forecast runs/objects
+      ufmflow forecast runs/objects --level modes --from-step 204
     """
     from .numerics.forecast import forecast as run_forecast
     from .numerics.runs import load_run
 
     recorded = load_run(run)
+    if from_step is not None:
+        recorded = recorded.since(from_step)
     with _progress("forecast") as progress:
         trajectory = run_forecast(recorded, level=level, progress=progress)
     if out is not None:
@@ -237,30 +250,88 @@ def forecast(
         + "  ".join(f"{row['share_H'][name]:>{max(8, len(name))}.3f}" for name in names)
         for row in rows[:: max(1, len(rows) // 20)]
     ]
-    _print(summary, as_json, [*lines, _window_line(summary["window"], recorded.lr)])
+    _print(summary, as_json, [*lines, _window_line(summary["window"], recorded)])
 
 
 @app.command()
 def crosscheck(
-    run: RunPath,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Recorded runs: NAME or NAME.npz; several of one structure.")
+    ],
+    from_step: FromStep = None,
+    horizon: Annotated[
+        bool, typer.Option("--horizon", help="Forecast the rest of the run from every step with a measured kernel.")
+    ] = False,
+    gates: Gates = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the HTML report, figures and JSON.")] = None,
     as_json: Json = False,
 ) -> None:
     """Hold every forecast to a recorded run; exit code 1 when the designated one is not confirmed.
 
-    Example: ufmflow crosscheck runs/objects --out report/
+    Several runs, such as the seeds of one setting, are held to their mean errors.
+
+    \b
+    Examples:
+      ufmflow crosscheck runs/objects --out report/
+      ufmflow crosscheck runs/objects-seed0 runs/objects-seed1 --out report/
+      ufmflow crosscheck runs/objects --from-step 204
+      ufmflow crosscheck runs/objects --horizon --out report/
     """
-    from .numerics.crosscheck import crosscheck as check_run
-    from .numerics.report import write_report
     from .numerics.runs import load_run
 
-    recorded = load_run(run)
+    recorded = [load_run(run) for run in runs]
+    if horizon:
+        if len(recorded) > 1 or from_step is not None:
+            raise InputError("--horizon: it takes one run and every step of it; leave out --from-step and other runs.")
+        _horizon(recorded[0], gates, out, as_json)
+        return
+    if from_step is not None:
+        recorded = [run.since(from_step) for run in recorded]
+    if len(recorded) > 1:
+        _crosscheck_many(recorded, gates, out, as_json)
+        return
+    from .numerics.crosscheck import crosscheck as check_run
+    from .numerics.report import write_report
+
     with _progress("crosscheck") as progress:
-        check = check_run(recorded, progress=progress)
+        check = check_run(recorded[0], progress=progress, gates=gates)
         page = write_report(check, out) if out is not None else None
     _print(check.to_dict(), as_json, _check_lines(check, page))
     if not check.confirmed:
         raise typer.Exit(1)
+
+
+def _crosscheck_many(recorded: list[Any], gates: bool | None, out: Path | None, as_json: bool) -> None:
+    from .numerics.bands import crosscheck_many
+    from .numerics.bands_report import write_bands
+
+    with _progress("crosscheck") as progress:
+        bands = crosscheck_many(recorded, progress=progress, gates=gates)
+        page = write_bands(bands, out) if out is not None else None
+    _print(bands.to_dict(), as_json, _bands_lines(bands, page))
+    if not bands.confirmed:
+        raise typer.Exit(1)
+
+
+def _horizon(recorded: Any, gates: bool | None, out: Path | None, as_json: bool) -> None:
+    from .numerics.bands_report import write_horizon
+    from .numerics.horizon import horizon
+
+    with _progress("horizon") as progress:
+        found = horizon(recorded, progress=progress, gates=gates)
+        page = write_horizon(found, out) if out is not None else None
+    header = (
+        f"{'from step':>10} {'loss':>10} {'times':>6} {'forecast':>12} {'share RMSE':>10} {'|ln loss ratio|':>15} "
+        f"{'frozen':>8}"
+    )
+    lines = [header]
+    lines += [
+        f"{row['from_step']:>10} {row['loss']:>10.4g} {row['times']:>6} {row['designated']:>12} "
+        f"{row['share_rmse_mean']:>10.4f} {row['loss_log_ratio_median']:>15.4f} "
+        f"{row['baseline_frozen_share_rmse_mean']:>8.4f}"
+        for row in found.rows()
+    ]
+    _print(found.to_dict(), as_json, lines if page is None else [*lines, f"report: {page.resolve()}"])
 
 
 @app.command()
@@ -272,31 +343,36 @@ def gram(
     formula: Annotated[
         str | None, typer.Option(help="Structure to read the table by, where it cannot be inferred.")
     ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Resamples of features, for standard errors and 90% intervals of the strata.")
+    ] = 0,
+    permutations: Annotated[int, typer.Option(min=0, help="Permutations of attributes, for p of each stratum.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes the resamples and permutations.")] = 0,
+    memory: Annotated[float, typer.Option(help="GiB to work in; larger Gram matrices are streamed.")] = 1.0,
     as_json: Json = False,
 ) -> None:
     """Stratum analysis and neural-collapse measures of any embeddings.
 
-    Example: ufmflow gram embeddings.npz --attributes attributes.csv
+    \b
+    Examples:
+      ufmflow gram embeddings.npz --attributes attributes.csv
+      ufmflow gram embeddings.npy --attributes attributes.csv --bootstrap 1000 --permutations 999 --seed 1
     """
     from dataclasses import asdict
 
     from .numerics.embeddings import read_embeddings, read_table
     from .numerics.measures import analyse
+    from .numerics.uncertainty import annotate
 
+    if not 0 < memory < float("inf"):
+        raise InputError(f"--memory: {memory} GiB; give a positive number, for example 1.")
+    room = int(memory * 2**30)
     structure, labels = read_table(attributes, formula)
     H, W = read_embeddings(file)
-    result = asdict(analyse(H, structure, labels, W))
-    lines = [f"{file}: {structure}", f"{'stratum':>24} {'dimension':>9} {'energy':>12} {'share':>7}"]
-    lines += [
-        f"{row['name']:>24} {row['multiplicity']:>9} {row['energy']:>12.5g} {row['share']:>7.4f}"
-        for row in result["strata"]
-    ]
-    lines += [
-        f"{name:>24} {'unknown' if value is None else format(value, '.4f')}"
-        for name, value in result.items()
-        if name != "strata"
-    ]
-    _print({"attributes": str(structure), **result}, as_json, lines)
+    result = asdict(analyse(H, structure, labels, W, memory=room))
+    if bootstrap or permutations:
+        result = annotate(result, H, structure, labels, bootstrap, permutations, seed, room)
+    _print({"attributes": str(structure), **result}, as_json, [f"{file}: {structure}", *_gram_lines(result)])
 
 
 @app.command()
@@ -335,20 +411,90 @@ def prove(
 @app.command()
 def reproduce(
     quick: Annotated[bool, typer.Option("--quick", help="Use the shipped run; no training, no torch.")] = False,
+    seeds: Annotated[str | None, typer.Option(help="Of each setting: 0-4 or 0,3; 0 if left out.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
     as_json: Json = False,
 ) -> None:
-    """From formula to verdict in one report: derive, forecast, hold to a trained network.
+    """From formula to verdict in one report: derive, forecast, hold to trained networks.
 
-    Example: ufmflow reproduce --quick
+    Forecasts of all three settings are written to files before their networks are trained (extra: train).
+
+    \b
+    Examples:
+      ufmflow reproduce --quick
+      ufmflow reproduce --seeds 0-4
     """
-    from .numerics.reproduce import reproduce as run
+    from .numerics import reproduce as reproduction
 
+    if quick:
+        if seeds is not None:
+            raise InputError("--quick, --seeds: the shipped run has its own seed; choose one of them.")
+        with _progress("reproduce") as progress:
+            page, check = reproduction.quick(out, progress)
+        _print(check.to_dict() | {"report": str(page)}, as_json, _check_lines(check, page))
+        if not check.confirmed:
+            raise typer.Exit(1)
+        return
     with _progress("reproduce") as progress:
-        page, check = run(out, quick, progress)
-    _print(check.to_dict() | {"report": str(page)}, as_json, _check_lines(check, page))
-    if not check.confirmed:
+        page, found = reproduction.reproduce(out, _ranges(seeds or "0", "--seeds"), progress=progress)
+    header = (
+        f"{'setting':>12} {'seeds':>5} {'share RMSE':>10} {'target':>7} {'loss factor':>11} {'target':>7} "
+        f"{'baseline':>8}"
+    )
+    lines = [header]
+    lines += [
+        f"{row['setting']:>12} {row['seeds']:>5} {row['share_rmse_mean']:>10.4f} {row['share_target']:>7.3f} "
+        f"{row['loss_factor']:>11.3f} {row['loss_factor_target']:>7.3f} {row['best_baseline']:>8.3f}"
+        for row in found.rows()
+    ]
+    _print(found.to_dict() | {"report": str(page)}, as_json, [*lines, found.verdict, f"report: {page.resolve()}"])
+    if not found.confirmed:
         raise typer.Exit(1)
+
+
+def _bands_lines(bands: Any, page: Path | None) -> list[str]:
+    """What `crosscheck` prints of several runs."""
+
+    def of(band: Any) -> str:
+        return "-" if band is None else f"{band.mean:.4f} ({band.min:.4f}-{band.max:.4f})"
+
+    errors = ("share_rmse_mean", "share_rmse_max", "loss_log_ratio_median")
+    lines = [f"{len(bands.checks)} runs: {bands.attributes}; mean (least-largest) over runs"]
+    lines += [f"{'forecast':>20} {'share RMSE':>24} {'max':>24} {'|ln loss ratio|':>24}"]
+    for name, found in (("designated", bands.bands()), *((level, bands.bands(level)) for level in bands.levels)):
+        lines.append(f"{name:>20} " + " ".join(f"{of(found[error]):>24}" for error in errors))
+    for name, baseline in (("always ETF", "etf"), ("frozen at start", "frozen")):
+        lines.append(f"{name:>20} {of(bands.baselines[baseline]):>24}")
+    for check in bands.checks:
+        held = check.forecasts[check.designated]
+        lines.append(
+            f"{check.run.name:>20} {check.designated}: {held.share_rmse_mean:.4f}, loss factor {held.loss_ratio:.3f}"
+            f"{'' if check.confirmed else ' (not confirmed)'}"
+        )
+    lines += [f"{failure.run.name:>20} not forecast: {failure.reason}" for failure in bands.failures]
+    if bands.differences:
+        lines.append(f"the runs differ in {', '.join(bands.differences)}")
+    lines.append(bands.verdict)
+    return lines if page is None else [*lines, f"report: {page.resolve()}"]
+
+
+def _gram_lines(result: dict[str, Any]) -> list[str]:
+    """What `gram` prints below the structure."""
+    rows = result["strata"]
+    spread, tested = "share_interval" in rows[0], "p_value" in rows[-1]
+    header = f"{'stratum':>24} {'dimension':>9} {'energy':>12} {'share':>7}"
+    lines = [header + (f" {'90% interval':>16}" if spread else "") + (f" {'p':>7}" if tested else "")]
+    for row in rows:
+        line = f"{row['name']:>24} {row['multiplicity']:>9} {row['energy']:>12.5g} {row['share']:>7.4f}"
+        if spread:
+            line += f" {row['share_interval'][0]:>7.4f}, {row['share_interval'][1]:.4f}"
+        lines.append(line + (f" {row['p_value']:>7.3g}" if "p_value" in row else ""))
+    for name, value in result.items():
+        if not name.endswith("_standard_error") and (value is None or isinstance(value, float)):
+            shown = "unknown" if value is None else f"{value:.4f}"
+            ends = result.get(f"{name}_interval")
+            lines.append(f"{name:>24} {shown}" + (f"  ({ends[0]:.4f}, {ends[1]:.4f})" if ends else ""))
+    return lines
 
 
 def _check_lines(check: Any, page: Path | None) -> list[str]:
@@ -376,12 +522,17 @@ def _window(trajectory: Any) -> dict[str, float] | None:
     return None if found is None else asdict(found)
 
 
-def _window_line(window: dict[str, float] | None, lr: float | None = None) -> str:
+def _window_line(window: dict[str, float] | None, run: Any = None) -> str:
+    """In steps of a run, or else in time."""
     if window is None:
         return "no semantic window"
-    unit, scale = ("t", 1.0) if lr is None else ("step", 1.0 / lr)
-    times = ", ".join(f"{name} {window[name] * scale:.4g}" for name in ("onset", "peak", "end"))
-    return f"semantic window ({unit}): {times}; height {window['height']:.3f}"
+    at = {name: window[name] if run is None else run.step_at(window[name]) for name in ("onset", "peak", "end")}
+    times = ", ".join(f"{name} {value:.4g}" for name, value in at.items())
+    open_end = run is not None and window["end"] >= run.time[-1]
+    return (
+        f"semantic window ({'t' if run is None else 'step'}): {times}; height {window['height']:.3f}"
+        f"{'; still open at the last step, so its end is not seen' if open_end else ''}"
+    )
 
 
 def _pairs(text: str, option: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ufmflow.numerics.kernel import empirical_kernel  # noqa: E402
+from ufmflow.numerics.kernel import Passes, empirical_kernel  # noqa: E402
 from ufmflow.numerics.networks import MLPBody, Network, TransformerBody  # noqa: E402
 from ufmflow.theory.errors import InputError  # noqa: E402
 
@@ -133,3 +133,83 @@ def test_bad_arguments_are_refused(change, words):
     net = torch.nn.Linear(2, 3)
     with pytest.raises(InputError, match=words):
         empirical_kernel(**{"features": net, "parameters": net.parameters(), "inputs": torch.ones(2, 2)} | change)
+
+
+def jacobian(network, tokens):
+    """J as (m, d, P), one gradient at a time."""
+    parameters = list(network.body.parameters())
+    f = network.features_before_norm(tokens)
+    rows = [
+        torch.cat([g.flatten() for g in torch.autograd.grad(entry, parameters, retain_graph=True)])
+        for entry in f.flatten()
+    ]
+    return torch.stack(rows).view(*f.shape, -1)
+
+
+def passes_of(network, memory=2**28):
+    return Passes(network.features_before_norm, network.body.parameters(), TOKENS, memory)
+
+
+def test_passes_are_products_with_the_transposed_jacobian(network):
+    J, probes = jacobian(network, TOKENS), np.random.default_rng(0).standard_normal((3, M, D))
+    expected = np.einsum("kjc,jcp->kp", probes, J.numpy())
+    passes = passes_of(network)
+    scale = np.abs(expected).max()  # entries cancel in the sum over contexts: rounding is a part of the largest
+    np.testing.assert_allclose(passes.gradients(probes).numpy(), expected, rtol=1e-10, atol=1e-12 * scale)
+    np.testing.assert_allclose(passes.squares(iter(probes)), (expected**2).sum(axis=1), rtol=1e-10)
+    swapped = probes[:, ::-1]  # control: which context a row belongs to is seen
+    assert not np.allclose(passes.squares(iter(swapped)), (expected**2).sum(axis=1), rtol=1e-2)
+
+
+def bytes_kept(network, tokens):
+    """What a forward pass keeps for its backward pass, parameters apart."""
+    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    kept = {}
+
+    def see(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(see, lambda tensor: tensor):
+        f = network.features_before_norm(tokens)
+    return sum(size for at, size in kept.items() if at not in own) + f.numel() * f.element_size()
+
+
+def test_passes_keep_to_their_memory_and_to_their_result():
+    torch.manual_seed(0)
+    network = Network(MLPBody(5, 3, 16, D), D, M).double()
+    tokens = TOKENS.repeat(40, 1)
+    rows = []
+
+    def features(tokens):
+        rows.append(len(tokens))
+        return network.features_before_norm(tokens)
+
+    probes = np.random.default_rng(0).standard_normal((9, len(tokens), D))
+    least = 4 * 8 * (sum(p.numel() for p in network.body.parameters()) + 2 * len(tokens) * D)
+    whole = Passes(features, network.body.parameters(), tokens).squares(iter(probes))
+    for memory in (least, 3 * least // 2):
+        passes = Passes(features, network.body.parameters(), tokens, memory)
+        rows.clear()
+        np.testing.assert_allclose(passes.squares(iter(probes)), whole, rtol=1e-12)
+        assert max(rows) == passes.chunk < len(tokens) and passes.together < len(probes)
+        assert bytes_kept(network, tokens[: passes.chunk]) <= memory / 2
+        assert bytes_kept(network, tokens) > memory / 2  # control: the batch in one piece would not fit
+    with pytest.raises(InputError, match=rf"memory: {least - 2} bytes; .* need {least}"):
+        Passes(features, network.body.parameters(), tokens, least - 2)
+
+
+def test_passes_refuse_chance_and_batches_that_mix():
+    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    with pytest.raises((InputError, ValueError), match=r"eval\(\)|more than 1 value"):
+        Passes(net, net.parameters(), x)
+    assert Passes(net.eval(), net.parameters(), x).d == 4
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Dropout(0.5))
+    with pytest.raises(InputError, match=r"eval\(\)"):
+        Passes(net, net.parameters(), x)
+    infinite = torch.nn.Linear(3, 1, bias=False)
+    with torch.no_grad():
+        infinite.weight.zero_()
+    with pytest.raises(InputError, match="gradient is not finite"):  # the slope of the root at 0
+        Passes(lambda x: infinite(x).sqrt(), infinite.parameters(), x).squares([np.ones((6, 1))])

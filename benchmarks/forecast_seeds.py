@@ -1,0 +1,120 @@
+"""How close do forecasts from initialisation come to trained networks, over five seeds?
+
+Run: python benchmarks/forecast_seeds.py RUNS [--lane 0/2]    trains and forecasts into the folder RUNS; goes on after a stop
+     python benchmarks/forecast_seeds.py RUNS --collect > benchmarks/results/forecast_seeds.json
+     python benchmarks/forecast_seeds.py --table < benchmarks/results/forecast_seeds.json    the table of docs/forecasts.md
+
+One thread a lane; about an hour and a half on two.  Errors as `ufmflow crosscheck` has them: share RMSE, mean over 41
+times from initialisation to near collapse, and median |ln(loss forecast / loss observed)|; onset and end of the
+semantic window as the forecast's over the observed (the larger of the ratio and its inverse).
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+TRANSFORMER = {"arch": "transformer", "steps": 8000}
+CASES = {
+    **{f"MLP, {s}": (s, {"steps": 20_000}, 0.008, 0.015) for s in ("objects", "taxonomy", "frames")},
+    **{f"MLP, {s}, lr 0.05": (s, {"lr": 0.05, "steps": 8000}, 0.008, 0.015) for s in ("objects", "taxonomy", "frames")},
+    **{f"transformer, {s}": (s, TRANSFORMER, 0.02, 0.03) for s in ("objects", "taxonomy", "frames")},
+    "transformer of 1 layer, objects": ("objects", TRANSFORMER | {"layers": 1}, 0.02, 0.03),
+    "transformer of 4 layers, objects": ("objects", TRANSFORMER | {"layers": 4, "steps": 6000}, 0.02, 0.03),
+    "transformer, objects, AdamW": (
+        "objects", TRANSFORMER | {"optimizer": "adamw", "lr": 3e-4, "steps": 2000}, 0.03, 0.03),
+    "transformer, objects, Muon": ("objects", TRANSFORMER | {"optimizer": "muon", "lr": 3e-4, "steps": 1500}, 0.03, 0.03),
+    "MLP, objects, AdamW": ("objects", {"optimizer": "adamw", "lr": 3e-4, "steps": 2000}, 0.03, 0.03),
+}  # fmt: skip
+SEEDS = range(5)
+
+
+def one(case, seed, folder):
+    """Train and forecast one run; its errors by level."""
+    from ufmflow.numerics.crosscheck import compare
+    from ufmflow.numerics.forecast import forecast_all
+    from ufmflow.numerics.runs import load_run
+    from ufmflow.numerics.train import train
+
+    setting, options, *_ = CASES[case]
+    stem = folder / f"{case.replace(', ', '_').replace(' ', '-')}-seed{seed}"
+    start = time.perf_counter()
+    run = load_run(train(setting, stem, seed=seed, **options))
+    trained = time.perf_counter()
+    found, designated, _ = forecast_all(run)
+    observed = window(run)
+    levels = {name: compare(run, forecast).summary() | {"window": ratios(window(forecast), observed)}
+              for name, forecast in found.items()}
+    return {"case": case, "seed": seed, "designated": designated, "levels": levels, "train_s": round(trained - start, 1),
+            "forecast_s": round(time.perf_counter() - trained, 1), "final_loss": float(run.data["loss"].values[-1])}
+
+
+def window(trajectory):
+    """Onset and end, or None."""
+    found = trajectory.window()
+    return None if found is None else (found.onset, found.end)
+
+
+def ratios(forecast, observed):
+    """How far onset and end are off as factors >= 1; None where one of them is missing, or is the start."""
+    if forecast is None or observed is None:
+        return [None, None]
+    return [max(a / b, b / a) if a > 0 and b > 0 else (1.0 if a == b else None)
+            for a, b in zip(forecast, observed, strict=True)]
+
+
+def table(results):
+    """Markdown: mean and worst over seeds of the designated level, and the best level from the kernel alone."""
+    lines = ["| run | share RMSE: mean (worst) | loss: mean (worst) | window onset, end: worst factor | target | met | "
+             "best from the kernel |", "|---|---|---|---|---|---|---|"]
+    for case, (_, _, shares, loss) in CASES.items():
+        rows = [row for row in results["rows"] if row["case"] == case]
+        if not rows:
+            continue
+        held = [row["levels"][row["designated"]] for row in rows]
+        rmse, ratio = ([x[name] for x in held] for name in ("share_rmse_mean", "loss_log_ratio_median"))
+        ends = [max((x["window"][i] or 0 for x in held), default=0) for i in (0, 1)]
+        kernel = {name: np.mean([row["levels"][name]["share_rmse_mean"] for row in rows])
+                  for name in rows[0]["levels"] if not name.startswith("gated")}
+        best = min(kernel, key=kernel.get) if kernel else None
+        met = np.mean(rmse) <= shares and np.mean(ratio) <= loss
+        lines.append(
+            f"| {case} ({len(rows)} seeds) | {np.mean(rmse):.4f} ({max(rmse):.4f}) | {np.mean(ratio):.4f} ({max(ratio):.4f}) "
+            f"| {', '.join(f'{x:.2f}' if x else '-' for x in ends)} | {shares}, {loss} | {'yes' if met else '**no**'} "
+            f"| {f'{best} {kernel[best]:.4f}' if best else '-'} |")
+    return "\n".join(lines)
+
+
+def main():
+    """Run the lane's share of the cases, or collect or print what is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="?", type=Path)
+    parser.add_argument("--lane", default="0/1")
+    parser.add_argument("--collect", action="store_true")
+    parser.add_argument("--table", action="store_true")
+    given = parser.parse_args()
+    if given.table:
+        print(table(json.load(sys.stdin)))
+        return
+    if given.collect:
+        from ufmflow.numerics.trajectory import versions
+
+        rows = [json.loads(path.read_text()) for path in sorted(given.runs.glob("*.result"))]
+        print(json.dumps({"date": date.today().isoformat(), "machine": platform.machine(), "versions": versions(),
+                          "rows": rows}, indent=1))
+        return
+    lane, lanes = map(int, given.lane.split("/"))
+    given.runs.mkdir(parents=True, exist_ok=True)
+    for number, (seed, case) in enumerate((seed, case) for seed in SEEDS for case in CASES):
+        path = given.runs / f"{number:03d}.result"
+        if number % lanes == lane and not path.exists():
+            path.write_text(json.dumps(one(case, seed, given.runs)))
+
+
+if __name__ == "__main__":
+    main()
