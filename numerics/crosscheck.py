@@ -1,6 +1,7 @@
 """Hold forecasts to a recorded run: per-stratum residuals, share and loss errors, baselines, and a verdict."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import numpy as np
 from ..theory.errors import InputError
 from . import strata
 from .forecast import forecast_all
-from .integrate import Progress
+from .integrate import IntegrationError, Progress
 from .runs import Run
+from .stability import EDGE, largest_step_curvature
+from .start import Start
 from .trajectory import Trajectory, Window
 
 SHARE_TOLERANCE = 0.02
@@ -103,7 +106,7 @@ class Check:
             f"{'confirmed' if self.confirmed else 'not confirmed'}: the forecast {self.designated} misses the shares by "
             f"{held.share_rmse_mean:.4f} (tolerance {self.share_tolerance:g}, best baseline {self.best_baseline:.3f}) and "
             f"the loss by a factor {held.loss_ratio:.3f} (tolerance {self.loss_factor_tolerance:.3f})"
-            f"{'' if self.too_short is None else '; ' + self.too_short}"
+            f"{''.join(f'; {more}' for more in (self.too_short, self.edge) if more is not None)}"
         )
 
     @property
@@ -119,6 +122,28 @@ class Check:
         if found.peak == self.run.time[-1]:
             return f"the semantic index still rises at {last}, so neither peak nor end of the window is seen"
         return f"the semantic window is still open at {last}, so its end is not seen"
+
+    @cached_property
+    def step_curvature(self) -> float | None:
+        """The largest learning rate x curvature along the flow from the kernel; None where there is no such flow.
+
+        See `ufmflow.numerics.stability`.
+        """
+        try:
+            return largest_step_curvature(Start.of(self.run), self.run.time)
+        except (InputError, IntegrationError):
+            return None
+
+    @property
+    def edge(self) -> str | None:
+        """In words, that steps pass the edge of stability and no flow describes them there; None if they do not."""
+        limit = EDGE * (1 + (self.run.meta.get("momentum") or 0.0))
+        if self.step_curvature is None or self.step_curvature <= limit:
+            return None
+        return (
+            f"learning rate x curvature reaches {self.step_curvature:.2f} along the forecast flow, beyond the edge of "
+            f"stability at {limit:g}: steps swing there, and no flow describes them"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -149,6 +174,7 @@ class Check:
             "baseline_etf_share_rmse_mean": self.baseline_etf,
             "baseline_frozen_share_rmse_mean": self.baseline_frozen,
             "kernel_residual": self.kernel_residual,
+            "step_curvature": self.step_curvature,
             "gram_residual_max": float(self.gram_residual.max()),
             "departs_at": self.departs_at,
             "window": {name: window(found) for name, found in self.windows.items()},

@@ -130,3 +130,10 @@ def test_trajectories_of_other_times_or_strata_are_named(flow_check):
             compare(run, simulate(UFM(run.attributes), t))
     with pytest.raises(InputError, match=r"^trajectory: it has a0\[4\] / a1\[6\], but the run has"):
         compare(run, simulate(UFM("a0[4] / a1[6]"), run.time))
+
+
+def test_the_edge_of_stability_is_told(flow_check, large_step_check):
+    """The shipped run with the tenfold step passes it; the other stays well below."""
+    assert flow_check.edge is None and flow_check.step_curvature < 1
+    assert "beyond the edge of stability at 2" in large_step_check.edge and large_step_check.edge in large_step_check.verdict
+    assert large_step_check.to_dict()["step_curvature"] == large_step_check.step_curvature > 2
