@@ -3,6 +3,7 @@
 Run: python benchmarks/forecast_seeds.py RUNS [--lane 0/2]    trains and forecasts into the folder RUNS; goes on after a stop
      python benchmarks/forecast_seeds.py RUNS --collect > benchmarks/results/forecast_seeds.json
      python benchmarks/forecast_seeds.py --table < benchmarks/results/forecast_seeds.json    the table of docs/forecasts.md
+     python benchmarks/forecast_seeds.py RUNS --optimisers    share of the interaction at equal loss, forecast and observed
 
 One thread a lane; about an hour and a half on two.  Errors as `ufmflow crosscheck` has them: share RMSE, mean over 41
 times from initialisation to near collapse, and median |ln(loss forecast / loss observed)|; onset and end of the
@@ -32,6 +33,8 @@ CASES = {
     "MLP, objects, AdamW": ("objects", {"optimizer": "adamw", "lr": 3e-4, "steps": 2000}, 0.03, 0.03),
 }  # fmt: skip
 SEEDS = range(5)
+OPTIMISERS = {"SGD": "transformer, objects", "AdamW": "transformer, objects, AdamW", "Muon": "transformer, objects, Muon"}
+LOSSES = (2.0, 1.0, 0.2)
 
 
 def one(case, seed, folder):
@@ -42,7 +45,7 @@ def one(case, seed, folder):
     from ufmflow.numerics.train import train
 
     setting, options, *_ = CASES[case]
-    stem = folder / f"{case.replace(', ', '_').replace(' ', '-')}-seed{seed}"
+    stem = stem_of(case, seed, folder)
     start = time.perf_counter()
     run = load_run(train(setting, stem, seed=seed, **options))
     trained = time.perf_counter()
@@ -52,6 +55,41 @@ def one(case, seed, folder):
               for name, forecast in found.items()}
     return {"case": case, "seed": seed, "designated": designated, "levels": levels, "train_s": round(trained - start, 1),
             "forecast_s": round(time.perf_counter() - trained, 1), "final_loss": float(run.data["loss"].values[-1])}
+
+
+def stem_of(case, seed, folder):
+    """Where a run is recorded."""
+    return folder / f"{case.replace(', ', '_').replace(' ', '-')}-seed{seed}"
+
+
+def at_losses(trajectory):
+    """The interaction's share of H when the loss first passes each of LOSSES; None where it does not."""
+    loss, share = trajectory.data["loss"].values, trajectory.shares()[:, -1]
+    found = []
+    for level in LOSSES:
+        below = np.flatnonzero(loss < level)
+        i = below[0] if below.size else 0
+        # Linear in the logarithm of the loss between the recorded steps.
+        weight = np.log(loss[i - 1] / level) / np.log(loss[i - 1] / loss[i]) if i else 0.0
+        found.append(float(share[i - 1] + weight * (share[i] - share[i - 1])) if i else None)
+    return found
+
+
+def optimisers(folder):
+    """Markdown: the interaction's share at equal loss, observed and forecast before training, seed by seed."""
+    from ufmflow.numerics.forecast import forecast
+    from ufmflow.numerics.runs import load_run
+
+    lines = ["| optimiser, seed | " + " | ".join(f"loss {x}: observed, forecast" for x in LOSSES) + " |",
+             "|---" * (len(LOSSES) + 1) + "|"]
+    for name, case in OPTIMISERS.items():
+        for seed in SEEDS:
+            if stem_of(case, seed, folder).with_suffix(".npz").exists():
+                run = load_run(stem_of(case, seed, folder))
+                pairs = zip(at_losses(run), at_losses(forecast(run, level="gated")), strict=True)
+                cells = [", ".join("-" if x is None else f"{x:.3f}" for x in pair) for pair in pairs]
+                lines.append(f"| {name}, {seed} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def window(trajectory):
@@ -97,9 +135,13 @@ def main():
     parser.add_argument("--lane", default="0/1")
     parser.add_argument("--collect", action="store_true")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--optimisers", action="store_true")
     given = parser.parse_args()
     if given.table:
         print(table(json.load(sys.stdin)))
+        return
+    if given.optimisers:
+        print(optimisers(given.runs))
         return
     if given.collect:
         from ufmflow.numerics.trajectory import versions

@@ -13,9 +13,11 @@ from ..theory.table import read_columns
 def read_embeddings(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
     """H (m, d) and, where the file has it, W (V, d).
 
+    Floating-point numbers keep their precision, whole numbers become double precision.
+
     Parameters
     ----------
-    path : .npy, or .npz with `H` (and `W`), or with a single array
+    path : .npy, whose floating-point numbers are mapped and not loaded, or .npz with `H` (and `W`), or with one array
 
     Raises
     ------
@@ -24,7 +26,7 @@ def read_embeddings(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | N
     """
     name = os.fspath(path)
     try:
-        loaded = np.load(path, allow_pickle=False)
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return _two_dimensional(loaded, name), None
         with loaded as archive:
@@ -61,4 +63,4 @@ def _two_dimensional(array: np.ndarray, name: str) -> np.ndarray:
         raise InputError(
             f"file: {name!r} holds an array of shape {array.shape} and type {array.dtype}; rows of numbers are needed."
         )
-    return array.astype(float)
+    return array if array.dtype.kind == "f" else array.astype(float)

@@ -54,7 +54,7 @@ def observe(
     m = int(np.prod(attributes.shape))
     if H.shape[1] != m:
         raise InputError(f"H: it has {H.shape[1]} rows, but {attributes} has {m} contexts; give one row per context.")
-    kept, rows = _label_rows(labels, attributes)
+    kept, rows = label_rows(labels, attributes)
     ordered = in_formula_order(H, attributes, axis=1)
     if W is None:
         w, h, z = singular_values(ordered, np.zeros((len(H), len(rows), H.shape[2])), attributes, kept)
@@ -75,7 +75,7 @@ def observe(
     return Trajectory(data)
 
 
-def _label_rows(labels: Any, attributes: Attributes) -> tuple[tuple[str, ...] | None, np.ndarray]:
+def label_rows(labels: Any, attributes: Attributes) -> tuple[tuple[str, ...] | None, np.ndarray]:
     """The factors that the labels keep, and for each combination of them (formula's order) its row of W."""
     m = int(np.prod(attributes.shape))
     values = np.arange(m) if labels is None else np.asarray(labels)

@@ -23,11 +23,13 @@ def test_archives_are_read(tmp_path, arrays, has_head):
     assert np.array_equal(head, W) if has_head else head is None
 
 
-def test_a_plain_array_is_read(tmp_path):
+def test_a_plain_array_is_mapped_and_not_loaded(tmp_path):
     np.save(tmp_path / "e.npy", H.astype(np.float32))
     found, head = read_embeddings(tmp_path / "e.npy")
-    assert head is None and found.dtype == float
+    assert head is None and found.dtype == np.float32 and isinstance(found, np.memmap)
     np.testing.assert_array_equal(found, H.astype(np.float32))
+    with pytest.raises(ValueError, match="read-only"):
+        found[0, 0] = 1.0
     np.save(tmp_path / "i.npy", np.eye(3, dtype=int))
     assert read_embeddings(str(tmp_path / "i.npy"))[0].dtype == float
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ufmflow.numerics.matrices import label_of_context
 from ufmflow.numerics.measures import analyse
 from ufmflow.proofs.strategies import structures
 from ufmflow.theory.attributes import Attributes
@@ -32,9 +33,7 @@ def papyan(H: np.ndarray, W: np.ndarray, label: np.ndarray) -> dict[str, float]:
     inverse = sum(np.outer(v, v) / value for value, v in zip(values[-rank:], vectors.T[-rank:], strict=True))
     centred = np.array([mu - overall for mu in mean])
     norms = np.sqrt((centred**2).sum(axis=1))
-    cosines = [
-        centred[i] @ centred[j] / (norms[i] * norms[j]) for i in range(C) for j in range(C) if i != j
-    ]
+    cosines = [centred[i] @ centred[j] / (norms[i] * norms[j]) for i in range(C) for j in range(C) if i != j]
     by_head = [max(range(C), key=lambda c: W[c] @ h) for h in H]
     by_mean = [min(range(C), key=lambda c: ((h - mean[c]) ** 2).sum()) for h in H]
     return {
@@ -43,6 +42,39 @@ def papyan(H: np.ndarray, W: np.ndarray, label: np.ndarray) -> dict[str, float]:
         "nc2_equinorm": np.sqrt(((norms - norms.mean()) ** 2).mean()) / norms.mean(),
         "nc3": np.sqrt(((W / np.sqrt((W**2).sum()) - centred / np.sqrt((centred**2).sum())) ** 2).sum()),
         "nc4": sum(a != b for a, b in zip(by_head, by_mean, strict=True)) / len(H),
+    }
+
+
+def published(H: np.ndarray, W: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    """What the package neural-collapse (rhubarbwu) defines, from its formulas, by its names; sums written out."""
+    C, d = label.max() + 1, H.shape[1]
+    mean = np.array([H[label == c].mean(axis=0) for c in range(C)])
+    M = mean - mean.mean(axis=0)
+    within = np.cov((H - mean[label]).T, bias=True)
+    between = np.einsum("ci,cj->ij", M, M) / d
+    variance = [np.mean([((h - mean[c]) ** 2).sum() for h in H[label == c]]) for c in range(C)]
+    cdnv = [
+        (variance[i] + variance[j]) / 2 / ((mean[i] - mean[j]) ** 2).sum() for i in range(C) for j in range(C) if i != j
+    ]
+    ideal = np.full((C, C), -1 / C)
+    ideal[np.diag_indices(C)] += 1
+    ideal /= np.sqrt(C - 1)
+
+    def structure_error(A, B):
+        product = np.array([[a @ b for a in A] for b in B])
+        return np.sqrt((abs(product / np.sqrt((product**2).sum()) - ideal) ** 2).sum())
+
+    values, vectors = np.linalg.eigh(between)
+    rank = min(C - 1, d)
+    # The Moore-Penrose inverse, by the rank that centred means have: a cut-off for rounding finds the same.
+    inverse = vectors[:, -rank:] @ np.diag(1 / values[-rank:]) @ vectors[:, -rank:].T
+    return {
+        "variability_pinv": np.trace(inverse @ within) / C,
+        "variability_ratio": np.trace(within) / np.trace(between),
+        "variability_cdnv": np.mean(cdnv),
+        "simplex_etf_error": structure_error(M, M),
+        "self_duality_error": structure_error(M, W),
+        "clf_ncc_agreement": np.mean([np.argmax(W @ h) == np.argmin(((mean - h) ** 2).sum(axis=1)) for h in H]),
     }
 
 
@@ -61,6 +93,65 @@ def test_neural_collapse_is_measured_as_defined(seed, d, spread, offset):
     for name in expected:
         assert not agrees(found, expected | {name: expected[name] * (1 + 1e-8) + 1e-8})
     assert not agrees(found, papyan(H, W[::-1], LABEL))
+
+
+DESIGNS = {
+    "a[4] / word[3]": ("a",),
+    "(a[3] * b[4]) / word[5]": ("a", "b"),
+    "(a[2] / b[3]) * c[2] / word[2]": ("a", "b", "c"),
+    "(a[2] / b[3]) * (c[3] / d[2])": ("a", "c"),
+}
+
+
+def labelled(formula: str) -> tuple[Attributes, np.ndarray]:
+    structure = Attributes(formula)
+    return structure, label_of_context(structure, structure.keep(DESIGNS[formula]))
+
+
+@given(
+    formula=st.sampled_from(list(DESIGNS)),
+    seed=seeds,
+    d=st.sampled_from([2, 7, 50]),
+    spread=st.sampled_from([0.1, 2.0]),
+)
+def test_the_published_definitions_differ_by_known_factors_only(formula, seed, d, spread):
+    """Relative 1e-10 as above; NC1's inverse has the square of the means' condition number, which is bounded here."""
+    structure, label = labelled(formula)
+    C = label.max() + 1
+    H = normal(seed, C, d)[label] + spread * normal(seed + 1, len(label), d) / np.sqrt(d)
+    realised = np.array([H[label == c].mean(axis=0) for c in range(C)])
+    singular = np.linalg.svd(realised - realised.mean(axis=0), compute_uv=False)[: min(C - 1, d)]
+    assume(singular[0] < 100 * singular[-1])
+    W = normal(seed + 2, C, d)
+    found, expected = analyse(H, structure, label, W), published(H, W, label)
+    ours = {
+        "variability_pinv": found.nc1 * d / C,
+        "variability_ratio": found.nc1_ratio * d / C,
+        "variability_cdnv": found.nc1_cdnv,
+        "simplex_etf_error": found.nc2_etf_error,
+        "self_duality_error": found.nc3_etf_error,
+        "clf_ncc_agreement": 1 - found.nc4,
+    }
+    assert ours == pytest.approx(expected, rel=ACCURACY, abs=ACCURACY)
+    other = published(H + 1e-4 * normal(seed + 3, *H.shape), W, label)
+    for name in list(expected)[:-1]:  # the check tells inputs apart that differ in the fourth digit
+        assert ours[name] != pytest.approx(other[name], rel=ACCURACY, abs=ACCURACY)
+
+
+def test_class_means_that_coincide_have_no_cdnv():
+    H = normal(0, 60, 7)
+    H[5:10] = H[:5]
+    found = analyse(H, WORDS, LABEL)
+    assert found.nc1_cdnv is None and found.nc1 > 0 and found.nc1_ratio > 0
+
+
+def test_a_constant_feature_changes_nothing_but_the_mean():
+    H = normal(0, 60, 7)
+    wider = np.concatenate([H, np.full((60, 2), 3.0)], axis=1)
+    first, second = analyse(H, WORDS, LABEL), analyse(wider, WORDS, LABEL)
+    for name in ("semantic_index", "etf_distance", "attribute_distance", "nc1", "nc1_cdnv", "nc2", "nc2_etf_error"):
+        assert getattr(first, name) == pytest.approx(getattr(second, name), rel=1e-9)
+    assert first.effective_rank != pytest.approx(second.effective_rank, rel=1e-3)  # of the Gram, mean included
 
 
 @pytest.mark.parametrize(("rank", "offset"), [(256, 10.0), (256, 1e5), (1, 0.0), (5, 0.0)])
