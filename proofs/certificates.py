@@ -87,6 +87,28 @@ def counterexample(name: str) -> Counterexample:
     return importlib.import_module(f"{counterexamples.__name__}.{name}").counterexample()
 
 
+@cache
+def counterexamples_without(name: str) -> dict[str, tuple[str, ...]]:
+    """For each hypothesis of a theorem the counterexamples in which its conclusion fails without it.
+
+    Raises
+    ------
+    InputError
+        For an unknown theorem.
+
+    Examples
+    --------
+    >>> counterexamples_without("w2_over_kW_minus_h2_over_kH_is_conserved")["no ridge"]
+    ('ridge_breaks_conservation',)
+    """
+    found: dict[str, tuple[str, ...]] = {hypothesis: () for hypothesis in theorem(name).hypotheses}
+    for other in counterexample_names():
+        for broken, hypothesis in counterexample(other).breaks:
+            if broken == name:
+                found[hypothesis] = (*found.get(hypothesis, ()), other)
+    return found
+
+
 def prove(names: str | Iterable[str] | None = None, progress: Progress | None = None) -> list[Certificate]:
     """Check theorems: every step of the proof holds, and every mutation is refuted.
 

@@ -26,7 +26,7 @@ class Theorem:
     statement : str
         The statement in prose with LaTeX.
     hypotheses : tuple of str
-        What the statement assumes.
+        What the statement assumes and could do without, in meaning though not in truth.
     scope : str
         What the steps cover, stated exactly ("all sizes, K <= 3").
     claims : tuple of int
@@ -38,6 +38,10 @@ class Theorem:
     uses : tuple of str
         Other theorems that the proof rests on.
     references : tuple of str
+    setting : tuple of str
+        Which object the statement is about: the member of the family, and what its quantities need to be defined.
+    open_hypotheses : tuple of str
+        The hypotheses that are not known to be needed: no counterexample without them is kept.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Theorem:
     rests_on: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    setting: tuple[str, ...] = ()
+    open_hypotheses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class Counterexample:
         The hypothesis of the theorem that the instance breaks; empty when it refutes a stronger statement.
     against : str
         The stronger statement that it refutes; empty when it breaks a hypothesis.
+    also : tuple of (theorem, hypothesis)
+        Other theorems whose conclusions fail in the same instance, each with the hypothesis that it breaks.
     """
 
     name: str
@@ -76,6 +84,12 @@ class Counterexample:
     proof: tuple[Step, ...]
     without: str = ""
     against: str = ""
+    also: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def breaks(self) -> tuple[tuple[str, str], ...]:
+        """Each (theorem, hypothesis) that the instance shows to be needed."""
+        return (((self.theorem, self.without),) if self.without else ()) + self.also
 
 
 def decide(step: Step) -> Verdict:

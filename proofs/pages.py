@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable
 
-from .certificates import counterexample, theorem
+from .certificates import counterexample, counterexamples_without, theorem
 from .checker import Counterexample, Theorem
 from .claims import STATUSES, Row, index
 
@@ -50,32 +50,52 @@ def index_page() -> str:
 
 
 def _row(row: Row) -> str:
-    names = [f"[{name}](#{name.lower()})" for name in (*row.theorems, *row.counterexamples)]
+    names = [_link(name) for name in (*row.theorems, *row.counterexamples)]
     return f"| {row.says} | {row.status} | {'<br>'.join(names) or '-'} |"
 
 
 def _theorem(stated: Theorem) -> list[str]:
     source = f"../proofs/theorems/{stated.name}.py"
     lines = [f"### {stated.name}", "", _sentence(stated.statement), ""]
-    lines += [f"- Hypotheses: {'; '.join(stated.hypotheses)}.", f"- Scope: {stated.scope}."]
+    if stated.setting:
+        lines += [f"- Setting: {'; '.join(stated.setting)}."]
+    if stated.hypotheses:
+        lines += ["- Hypotheses, each with what fails without it:"]
+        lines += [f"  - {hypothesis}: {found}" for hypothesis, found in _needed(stated)]
+    lines += [f"- Scope: {stated.scope}."]
     if stated.rests_on:
         lines += [f"- Rests on: {'; '.join(stated.rests_on)}."]
     if stated.uses:
-        lines += [f"- Uses: {', '.join(f'[{name}](#{name.lower()})' for name in stated.uses)}."]
+        lines += [f"- Uses: {', '.join(_link(name) for name in stated.uses)}."]
     if stated.references:
         lines += [f"- References: {'; '.join(stated.references)}."]
     wrong = "; ".join(stated.mutations)
     return [*lines, f"- [Proof]({source}) in {len(stated.proof)} steps; refuted variants: {wrong}.", ""]
 
 
+def _needed(stated: Theorem) -> list[tuple[str, str]]:
+    """Each hypothesis with its counterexamples, or that it is not known to be needed."""
+    kept = counterexamples_without(stated.name)
+    return [
+        (hypothesis, ", ".join(_link(name) for name in kept[hypothesis]) or "not known to be needed")
+        for hypothesis in stated.hypotheses
+    ]
+
+
 def _counterexample(stated: Counterexample) -> list[str]:
-    fails = f"without the hypothesis *{stated.without}*" if stated.without else f"as *{stated.against}*"
+    fails = [f"{_link(broken)} without the hypothesis *{hypothesis}*" for broken, hypothesis in stated.breaks]
+    if stated.against:
+        fails = [f"{_link(stated.theorem)} as *{stated.against}*", *fails]
     return [
         f"### {stated.name}",
         "",
-        f"Counterexample to [{stated.theorem}](#{stated.theorem.lower()}) {fails}. {_sentence(stated.statement)}",
+        f"Counterexample to {'; to '.join(fails)}. {_sentence(stated.statement)}",
         "",
     ]
+
+
+def _link(name: str) -> str:
+    return f"[{name}](#{name.lower()})"
 
 
 def _sentence(text: str) -> str:

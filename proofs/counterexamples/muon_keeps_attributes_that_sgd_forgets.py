@@ -16,8 +16,8 @@ def counterexample() -> Counterexample:
     return Counterexample(
         name="muon_keeps_attributes_that_sgd_forgets",
         statement="a[4] * b[4] with kernels 5/4 on main effects and 1 on the interaction: gradient flow tends to "
-        "collapse (equal z on all strata, at log-log speed), orthogonalised steps have z as 5/4 to 1 at all times.  The "
-        "order of optimisers by how much meaning survives is no law for every loss.",
+        "collapse (equal z on all strata, at log-log speed), orthogonalised steps have z as 5/4 to 1 at "
+        "all times.  The order of optimisers by how much meaning survives is no law for every loss.",
         theorem="muon_shows_interactions_that_sgd_still_hides",
         against="gradient flow keeps more of the attributes than orthogonalised steps at every loss",
         proof=(

@@ -23,14 +23,18 @@ def counterexample() -> Counterexample:
 
     u, v = (2 * attributes.projector(A)[:, 0] for A in ("a", "b"))  # unit vectors
     tilted = (3 * u + 4 * v) / 5
-    turned = model.tau["a"] * tilted * tilted.T
+    turned, back = model.tau["a"] * tilted * tilted.T, (4 * u + 3 * v) / 5
     return Counterexample(
         name="the_first_to_emerge_yields_to_the_larger_target",
         statement="2 x 2 with kernels 3 on a and 1 on b, targets 1/2 and 3/4, squared error, width 1: a emerges at "
         "twice b's rate and fills the width, but there the loss falls when its direction turns towards b, and it is "
-        "less with b alone; b ends in its place.",
+        "less with b alone; b ends in its place, since turning it towards a raises the loss.",
         theorem="mse_bottleneck_ends_on_the_largest_targets",
         against="the strata that emerge first and fill the width stay for ever, whatever the targets",
+        also=(
+            ("bottleneck_keeps_whichever_strata_fill_it", "one-hot"),
+            ("mse_bottleneck_ends_on_the_largest_targets", "a target left out is larger than one kept"),
+        ),
         proof=(
             Cases(
                 "rates near zero, and losses",
@@ -40,6 +44,7 @@ def counterexample() -> Counterexample:
                     ("u spans a", u * u.T, "==", attributes.projector("a")),
                     ("turned towards b", loss(turned), "<", loss(kept["a"])),
                     ("b alone", loss(kept["b"]), "<", loss(kept["a"])),
+                    ("b turned towards a", loss(model.tau["b"] * back * back.T), ">", loss(kept["b"])),
                 ),
             ),
         ),

@@ -13,8 +13,8 @@ def counterexample() -> Counterexample:
     normalised = tuple(p / abs(p) for p in pulls)
     return Counterexample(
         name="unbalanced_normalised_steps_leave_the_path",
-        statement="One stratum at w = 1, h = 2 with kernels 1: dw/dh is 2 under gradient flow and 1 under steps that are "
-        "normalised for each matrix.",
+        statement="One stratum at w = 1, h = 2 with kernels 1: dw/dh is 2 under gradient flow and 1 under steps "
+        "that are normalised for each matrix.",
         theorem="normalised_steps_follow_the_path_of_gradient_flow",
         without="balanced start",
         proof=(

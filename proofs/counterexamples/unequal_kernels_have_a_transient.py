@@ -17,13 +17,18 @@ def counterexample() -> Counterexample:
     return Counterexample(
         name="unequal_kernels_have_a_transient",
         statement="Crossed 2 x 2, kernel 3 on a, 1 elsewhere, all singular values 1/100: h grows three times as "
-        "fast on a.",
+        "fast on a, as on the interaction and on the other attribute.",
         theorem="one_hot_equal_kernels_has_no_transient",
         without="kernels equal on all strata but the mean",
+        also=(("merged_strata_stay_merged", "kernels, targets and start equal within each order"),),
         proof=(
             Cases(
                 "dh/dt",
-                (("a against a:b", rates["a"], "==", 3 * rates["a:b"]), ("it grows", rates["a:b"], ">", sp.S(0))),
+                (
+                    ("a against a:b", rates["a"], "==", 3 * rates["a:b"]),
+                    ("a against b", rates["a"], "==", 3 * rates["b"]),
+                    ("it grows", rates["a:b"], ">", sp.S(0)),
+                ),
             ),
         ),
     )

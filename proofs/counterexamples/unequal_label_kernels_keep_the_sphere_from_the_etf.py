@@ -28,6 +28,7 @@ def counterexample() -> Counterexample:
         "collapse, z = 1, 1, 1, but the features' energies h^2 end in the ratio 2 : 2 : 3, which is no ETF.",
         theorem="positive_starts_on_the_sphere_reach_the_largest_margin",
         against="on the sphere the ETF is the end state of every positive start",
+        also=(("the_etf_attracts_on_the_sphere_at_powers_of_the_logarithm", "equal kernels"),),
         proof=(
             persistent,
             collapsed,

@@ -22,7 +22,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="attributes_alone_persist_iff_interactions_cost_more_than_their_parts",
         statement=STATEMENT,
-        hypotheses=("crossed", "one-hot", "positive kernels"),
+        setting=("crossed", "the programme of one-hot labels", "positive kernels, as b_A = 1/sqrt(kW kH)"),
+        hypotheses=(),
         scope="all sizes and kernels; K = 2 to 5 by certificates; all K by identities.  A statement on the programme",
         claims=(10,),
         proof=(

@@ -16,7 +16,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="balanced_depth_grows_the_kernel_as_phi_to_the_2_minus_2_over_L",
         statement=STATEMENT,
-        hypotheses=("a product of L scalars on each mode", "balanced layers (or the stated form for unbalanced)"),
+        setting=("a product of L scalars on each mode, all trained",),
+        hypotheses=("balanced layers, for the power law",),
         scope="balanced: all L; unbalanced: L = 2, 3, 4; matrices of two neighbouring layers: all sizes",
         claims=(8,),
         proof=(*power_law(), *(step for L in (2, 3, 4) for step in unbalanced(L)), *neighbours()),

@@ -14,7 +14,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="balanced_factors_cost_z_over_sqrt_kW_kH",
         statement=STATEMENT,
-        hypotheses=("positive kernels",),
+        setting=("positive kernels, as the cost divides by them",),
+        hypotheses=(),
         scope="every stratum of every structure; that gradient flow tends to the direction of least cost is not "
         "part of it",
         claims=(10,),

@@ -18,7 +18,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="balanced_mse_is_logistic",
         statement=STATEMENT,
-        hypotheses=("squared error", "free", "balanced start", "kW lam_W = kH lam_H (or no ridge)"),
+        setting=("squared error", "free"),
+        hypotheses=("balanced start", "kW lam_W = kH lam_H (or no ridge)"),
         scope=f"the solution: any number of strata, each alone; the derived flows: {SCOPE}",
         claims=(5,),
         proof=(*(step for formula in GALLERY for step in reduced(formula)), *solved()),

@@ -19,7 +19,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="bottleneck_keeps_whichever_strata_fill_it",
         statement=STATEMENT,
-        hypotheses=("one-hot", "squared error", "no ridge", "strata whose multiplicities sum to the width"),
+        setting=("squared error", "width d < V"),
+        hypotheses=("one-hot", "no ridge", "strata whose multiplicities sum to the width"),
         scope=f"squared error: all structures; derived flows: {SCOPE}",
         claims=(11,),
         rests_on=("Eckart-Young: a matrix of rank d misses the identity of size V by at least V - d in squared norm",),

@@ -17,7 +17,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="chains_telescope_in_logits_and_softmax",
         statement=STATEMENT,
-        hypotheses=("a chain of nestings", "one context per label"),
+        setting=("a chain of nestings",),
+        hypotheses=("one context per label",),
         scope="all sizes, depth <= 4",
         claims=(3,),
         rests_on=("S_k / S_{k-1} = exp(Z_k - Z_{k-1}), so that S_k - S_{k-1} has the sign of Z_k - Z_{k-1}",),

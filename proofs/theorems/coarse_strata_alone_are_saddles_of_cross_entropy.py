@@ -20,12 +20,9 @@ def theorem() -> Theorem:
     return Theorem(
         name="coarse_strata_alone_are_saddles_of_cross_entropy",
         statement=STATEMENT,
-        hypotheses=(
-            "one-hot cross-entropy",
-            "the coarse stratum of a nesting alone fills the width",
-            "three blocks or more",
-            "a ridge of at most 1/(2 m)",
-        ),
+        setting=("cross-entropy", "a nesting in blocks, whose coarse stratum alone fills the width"),
+        hypotheses=("one-hot", "three blocks or more", "a ridge of at most 1/(2 m)"),
+        open_hypotheses=("three blocks or more",),
         scope="n1 = 3 with n2 = 2, 3, 4, n1 = 4 with n2 = 2 and 3; any split s of a block, any z > 0; the sign: all n1",
         claims=(11,),
         rests_on=(

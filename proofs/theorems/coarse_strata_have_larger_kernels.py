@@ -25,6 +25,7 @@ def theorem() -> Theorem:
     return Theorem(
         name="coarse_strata_have_larger_kernels",
         statement=STATEMENT,
+        setting=("crossings and nestings",),
         hypotheses=("embedding kernel with positive weights",),
         scope="all sizes and weights; the gallery, 4 crossed, 4 nested, and (a / b) * (c / d)",
         claims=(8,),

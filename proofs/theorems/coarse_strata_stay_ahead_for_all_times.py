@@ -22,14 +22,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="coarse_strata_stay_ahead_for_all_times",
         statement=STATEMENT,
-        hypotheses=(
-            "cross-entropy, one-hot",
-            "free",
-            "no ridge",
-            "balanced start",
-            "kappa_A >= kappa_B",
-            "z_A >= z_B > 0",
-        ),
+        setting=("cross-entropy", "free", "a pair of strata that exchanges"),
+        hypotheses=("one-hot", "no ridge", "balanced start", "kappa_A >= kappa_B", "z_A >= z_B > 0 at the start"),
         scope=f"the exchange: {SCOPE} (pairs: of two factors and of chains all, c and a:c, a:b and a:b:c in "
         "(a / b) * c, a and a:b in (a * b) / c); chains of every depth by the telescoping sums; three crossed "
         "attributes have no pair",

@@ -25,7 +25,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="collapse_is_optimal_iff_the_inverse_kernel_has_no_positive_entry",
         statement=STATEMENT,
-        hypotheses=("one-hot", "positive kernels"),
+        setting=("the programme of one-hot labels", "positive kernels, as b_A = 1/sqrt(kW kH)"),
+        hypotheses=(),
         scope=f"all kernels; {SCOPE}; against the exact simplex on 6 instances.  It is a statement on the programme",
         claims=(10,),
         rests_on=(

@@ -21,7 +21,9 @@ def theorem() -> Theorem:
     return Theorem(
         name="cross_entropy_couples_strata_at_the_etf_by_rank_one",
         statement=STATEMENT,
-        hypotheses=("one-hot balanced", "free", "all strata but the mean alike", "equal kernels for the splitting"),
+        setting=("cross-entropy", "free"),
+        hypotheses=("one-hot balanced", "all strata but the mean alike", "equal kernels for the splitting"),
+        open_hypotheses=("one-hot balanced",),
         scope="all sizes, one factor, a * b, chains of up to 3; the blocks for every structure",
         claims=(9,),
         uses=("one_hot_ridge_limit_is_the_etf",),

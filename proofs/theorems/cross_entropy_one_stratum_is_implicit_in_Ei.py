@@ -33,14 +33,14 @@ def theorem() -> Theorem:
     return Theorem(
         name="cross_entropy_one_stratum_is_implicit_in_Ei",
         statement=STATEMENT,
+        setting=("cross-entropy", "free"),
         hypotheses=(
-            "cross-entropy",
             "one-hot",
-            "free",
             "no ridge",
             "kW kH the same on all label strata but the mean",
             "the same z(0) on all of them",
-            "balanced positive start",
+            "balanced start",
+            "positive start",
         ),
         scope="all sizes and kernels; the derived flows of a (mean and sum), a * b (mean), a / b (sum), and, with "
         "contexts that share a label, of a * b under labels a (mean) and of (a * b) / c under labels a * b (sum); the "

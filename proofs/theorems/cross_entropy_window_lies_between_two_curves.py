@@ -30,9 +30,9 @@ def theorem() -> Theorem:
     return Theorem(
         name="cross_entropy_window_lies_between_two_curves",
         statement=STATEMENT,
+        setting=("cross-entropy", "free"),
         hypotheses=(
-            "cross-entropy, one-hot",
-            "free",
+            "one-hot",
             "balanced start, the same on all strata",
             "kW lam_W = kH lam_H",
             "the times: two rates k1 > k2",

@@ -18,7 +18,12 @@ def theorem() -> Theorem:
     return Theorem(
         name="crossed_attributes_collapse_up_to_K_over_K_minus_1",
         statement=STATEMENT,
-        hypotheses=("crossed", "one kernel on main effects, a smaller one on interactions"),
+        setting=(
+            "crossed",
+            "the programme of one-hot labels",
+            "one kernel kappa1 on main effects, one kappa2 on interactions",
+        ),
+        hypotheses=("kappa2 <= kappa1",),
         scope="all sizes; K = 2, 3, 4 from the package's characters, all K by the product formula of the characters",
         claims=(10,),
         uses=("collapse_is_optimal_iff_the_inverse_kernel_has_no_positive_entry",),

@@ -24,11 +24,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="crossed_main_effects_alone_are_saddles_of_cross_entropy",
         statement=STATEMENT,
-        hypotheses=(
-            "one-hot cross-entropy",
-            "crossed attributes of which main effects alone are kept, and fill the width",
-            "an attribute of size 3 or more beside another, or three pairs with equal z",
-        ),
+        setting=("cross-entropy", "crossed attributes of which main effects alone are kept, and fill the width"),
+        hypotheses=("one-hot", "an attribute of size 3 or more beside another, or three pairs with equal z"),
         scope="the sum over levels: n_b = 3, 4, 5, any antisymmetric Omega (its form in n_b is the same for all); the "
         "loss itself: 2 x 3, 3 x 3, 2 x 4, 2 x 2 x 3, with all z_k symbolic, and 2 x 2 x 2.  The square 2 x 2 is not "
         "covered (it has no such twist)",

@@ -26,7 +26,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="crossed_parts_keep_apart_iff_interactions_cost_more_than_their_parts",
         statement=STATEMENT,
-        hypotheses=("crossed", "one-hot", "positive kernels"),
+        setting=("crossed", "the programme of one-hot labels", "positive kernels, as b_A = 1/sqrt(kW kH)"),
+        hypotheses=(),
         scope="the composition of certificates for any two parts (more by repetition); the form of the programme from "
         "the package's characters for (a / b) * c, (a / b) * (c / d), ((a * b) / c) * d, all sizes; whole certificates "
         "for (a / b) * c with kernels that fall, all sizes; theory/'s inequalities for it.  "

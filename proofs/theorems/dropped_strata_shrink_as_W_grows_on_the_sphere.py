@@ -27,12 +27,12 @@ def theorem() -> Theorem:
     return Theorem(
         name="dropped_strata_shrink_as_W_grows_on_the_sphere",
         statement=STATEMENT,
-        hypotheses=(
+        setting=(
             "sphere or normalized",
-            "no ridge on W",
-            "positive kernels",
             "the labels keep an ancestral set of attributes",
+            "positive kernels, as |W| and Q divide by them",
         ),
+        hypotheses=("no ridge on W",),
         scope=f"both losses, all sizes; {', '.join(f'{f} with labels {kept}' for f, kept in FORMULAS)}",
         claims=(12,),
         rests_on=("a quantity whose logarithmic derivatives are equal is fixed up to a constant",),

@@ -20,7 +20,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="entrywise_functions_stay_in_the_algebra",
         statement=STATEMENT,
-        hypotheses=("a formula of crossings and nestings",),
+        setting=("a formula of crossings and nestings",),
+        hypotheses=(),
         scope=f"{SCOPE}; entries of explicit projectors for {len(EXPLICIT)} structures",
         claims=(3,),
         uses=("strata_projectors_resolve_the_identity",),

@@ -22,12 +22,12 @@ def theorem() -> Theorem:
     return Theorem(
         name="equal_sizes_persist_in_steps_at_K_over_j",
         statement=STATEMENT,
-        hypotheses=(
+        setting=(
             "crossed",
-            "equal sizes",
-            "equal kernels on main effects, and on interactions",
-            "n >= 3 for K = 5, n >= 4 for K = 6",
+            "the programme of one-hot labels",
+            "one kernel kappa1 on main effects, one kappa2 on interactions",
         ),
+        hypotheses=("equal sizes", "n >= 3 for K = 5, n >= 4 for K = 6"),
         scope="K = 2, 3, 4: all n >= 2; K = 5: n >= 3; K = 6: n >= 4 (false for n = 2 and K = 5).  On the programme",
         claims=(10,),
         rests_on=("a convex programme that exchanges of attributes leave alone has an optimum that they leave alone",),

@@ -24,8 +24,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="every_positive_start_with_ridge_ends_at_one_point",
         statement=STATEMENT,
+        setting=("free",),
         hypotheses=(
-            "free",
             "lam_W, lam_H > 0",
             "positive kernels",
             "one-hot cross-entropy, or squared error with targets >= 0",

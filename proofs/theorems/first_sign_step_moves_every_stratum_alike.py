@@ -17,6 +17,7 @@ def theorem() -> Theorem:
     return Theorem(
         name="first_sign_step_moves_every_stratum_alike",
         statement=STATEMENT,
+        setting=("sign or RMS-normalised steps", "as wide as there are labels"),
         hypotheses=("one-hot", "frame Q = I", "a start alike on all strata"),
         scope=f"the first step: all V; the eigenvalues of signs by relation: {SCOPE}.  The rest of the run is not "
         "part of it",

@@ -142,7 +142,12 @@ def theorem() -> Theorem:
     return Theorem(
         name="four_crossed_attributes_of_any_sizes_persist_in_seven_steps",
         statement=STATEMENT,
-        hypotheses=("four crossed attributes", "equal kernels on main effects, and on interactions"),
+        setting=(
+            "four crossed attributes",
+            "the programme of one-hot labels",
+            "one kernel kappa1 on main effects, one kappa2 on interactions",
+        ),
+        hypotheses=(),
         scope="all sizes 2 <= n1 <= n2 <= n3 <= n4, 4/3 <= rho <= 4.  It is a statement on the programme; uniqueness "
         "is not part of it",
         claims=(10,),

@@ -21,7 +21,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="growth_rate_near_zero_is_2_sqrt_kW_kH_tau_over_m",
         statement=STATEMENT,
-        hypotheses=("free", "no ridge", "a start near zero"),
+        setting=("free",),
+        hypotheses=("no ridge", "a start near zero"),
         scope="both losses, any targets and kernels; all sizes, one factor, a * b, and chains of up to 3 factors",
         claims=(8,),
         rests_on=("the linearised flow describes the flow near a fixed point",),

@@ -18,7 +18,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="half_saturation_time_is_exact_for_mse",
         statement=STATEMENT,
-        hypotheses=("squared error", "free", "no ridge", "0 < z0 < tau/2"),
+        setting=("squared error", "free"),
+        hypotheses=("no ridge", "0 < z0 < tau/2"),
         scope="one stratum, all sizes, kernels and targets; every structure, since strata are uncoupled",
         claims=(8,),
         uses=("balanced_mse_is_logistic", "unbalanced_mse_closed_form"),

@@ -21,7 +21,9 @@ def theorem() -> Theorem:
     return Theorem(
         name="held_norms_cost_z_over_sqrt_kW",
         statement=STATEMENT,
-        hypotheses=("sphere or normalized", "no ridge on W", "positive label kernel"),
+        setting=("sphere or normalized: sum m_A h_A^2 held", "positive label kernel, as the cost divides by it"),
+        hypotheses=("no ridge on W",),
+        open_hypotheses=("no ridge on W",),
         scope="up to 7 strata (K <= 3) by explicit squares, every number alike; theory/'s limit for 2 x 3 crossed.  "
         "That the flow tends to the least norm is not part of it",
         claims=(10, 13),

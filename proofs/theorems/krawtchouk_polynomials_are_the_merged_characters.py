@@ -22,7 +22,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="krawtchouk_polynomials_are_the_merged_characters",
         statement=STATEMENT,
-        hypotheses=("K crossed attributes of n values each",),
+        setting=("K crossed attributes of n values each",),
+        hypotheses=(),
         scope="all K, n, i, j by generating functions; the package's own characters for K <= 5 and all n",
         claims=(3,),
         rests_on=("the binomial theorem, and comparison of coefficients of power series",),

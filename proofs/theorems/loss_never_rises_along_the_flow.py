@@ -14,7 +14,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="loss_never_rises_along_the_flow",
         statement=STATEMENT,
-        hypotheses=("free", "positive kernels"),
+        setting=("free",),
+        hypotheses=("positive kernels",),
         scope=f"any ridge; squared error: {SCOPE}; cross-entropy: up to 2 factors, and the chain of 3",
         claims=(1, 3),
         proof=(

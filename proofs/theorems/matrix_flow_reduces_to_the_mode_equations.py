@@ -22,6 +22,7 @@ def theorem() -> Theorem:
     return Theorem(
         name="matrix_flow_reduces_to_the_mode_equations",
         statement=STATEMENT,
+        setting=("free", "attributes of crossings and nestings"),
         hypotheses=(
             "balanced labels",
             "kernels and targets in the algebra",

@@ -22,7 +22,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="merged_strata_stay_merged",
         statement=STATEMENT,
-        hypotheses=("attributes of one size, crossed", "kernels, targets and start equal within each order"),
+        setting=("attributes of one size, crossed", "free"),
+        hypotheses=("kernels, targets and start equal within each order",),
         scope="the symmetry: any K and n, both losses, free; the merged equations: all n, K <= 4, cross-entropy with "
         "any targets that are equal within each order",
         claims=(3,),

@@ -77,7 +77,12 @@ def theorem() -> Theorem:
     return Theorem(
         name="mixtures_of_three_attributes_persist_in_steps",
         statement=STATEMENT,
-        hypotheses=("three attributes, crossed and nested", "equal kernels on main effects, and on all other strata"),
+        setting=(
+            "three attributes, crossed and nested",
+            "the programme of one-hot labels",
+            "one kernel kappa1 on main effects, one kappa2 on all other strata",
+        ),
+        hypotheses=(),
         scope="all sizes >= 2, all rho >= 1.  It is a statement on the programme; uniqueness is not part of it",
         claims=(10,),
         proof=tuple(certificate(formula, i) for formula, phases in PHASES.items() for i in range(len(phases))),

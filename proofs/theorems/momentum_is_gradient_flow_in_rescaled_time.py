@@ -16,6 +16,7 @@ def theorem() -> Theorem:
     return Theorem(
         name="momentum_is_gradient_flow_in_rescaled_time",
         statement=STATEMENT,
+        setting=("gradients constant over the memory, or a linear mode",),
         hypotheses=("0 <= beta < 1", "small steps"),
         scope="constant gradients: all k by induction; linear modes: first order in the step",
         claims=(14,),

@@ -20,7 +20,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="mse_bottleneck_ends_on_the_largest_targets",
         statement=STATEMENT,
-        hypotheses=("squared error", "a target left out is larger than one kept", "equal ridge on W and H, or any"),
+        setting=("squared error", "width d < V"),
+        hypotheses=("a target left out is larger than one kept",),
         scope="all structures, widths and ridges; any two directions of strata",
         claims=(11,),
         rests_on=(

@@ -16,7 +16,14 @@ def theorem() -> Theorem:
     return Theorem(
         name="mse_strata_keep_the_order_of_their_rates",
         statement=STATEMENT,
-        hypotheses=("squared error", "free", "balanced start", "kW lam_W = kH lam_H", "s_A >= s_B", "tau_A >= tau_B"),
+        setting=("squared error", "free"),
+        hypotheses=(
+            "balanced start",
+            "kW lam_W = kH lam_H",
+            "s_A >= s_B",
+            "tau_A >= tau_B",
+            "z_B <= z_A and z_B <= tau'_B at the start",
+        ),
         scope=f"the logistic's rate: {SCOPE}; the comparison: any two strata",
         claims=(8,),
         rests_on=("the comparison theorem for scalar differential equations",),

@@ -25,13 +25,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="mse_window_has_one_peak_between_explicit_bounds",
         statement=STATEMENT,
-        hypotheses=(
-            "squared error",
-            "free",
-            "balanced start",
-            "two rates k1 > k2",
-            "equal targets and starts, z0 < tau",
-        ),
+        setting=("squared error", "free"),
+        hypotheses=("balanced start", "two rates k1 > k2", "equal targets and starts", "z0 < tau"),
         scope="all real alpha > 1, all dimensions M, N, starts and targets; radicals for alpha = 3/2, 2, 3, 4",
         claims=(8, 9),
         rests_on=(

@@ -21,7 +21,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="muon_keeps_the_shares_of_the_kernel",
         statement=STATEMENT,
-        hypotheses=("one-hot", "cross-entropy", "free", "no ridge", "parameters that start alike on all strata"),
+        setting=("cross-entropy", "free", "orthogonalised steps"),
+        hypotheses=("one-hot", "no ridge", "parameters that start alike on all strata"),
         scope=f"g > 0: {SCOPE}; growth: a stratum of any structure.  Exact signs, that is without the smoothing",
         claims=(14,),
         uses=("orthogonalised_steps_move_every_stratum_alike", "matrix_flow_reduces_to_the_mode_equations"),

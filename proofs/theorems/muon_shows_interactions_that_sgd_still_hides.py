@@ -20,8 +20,11 @@ def theorem() -> Theorem:
     return Theorem(
         name="muon_shows_interactions_that_sgd_still_hides",
         statement=STATEMENT,
+        setting=("squared error", "free", "orthogonalised steps and gradient flow"),
         hypotheses=(
-            "squared error", "free", "no ridge", "parameters that start alike on all strata", "equal targets",
+            "no ridge",
+            "parameters that start alike on all strata",
+            "equal targets",
             "main effects below tau / (1 + rho)",
         ),
         scope="all rho in (0, 1) and all starts; pairs of strata",

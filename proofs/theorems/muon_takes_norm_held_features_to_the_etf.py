@@ -18,7 +18,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="muon_takes_norm_held_features_to_the_etf",
         statement=STATEMENT,
-        hypotheses=("normalized", "g w alike on all strata but the mean", "phi > 0 there, and 0 on the mean"),
+        setting=("normalized", "orthogonalised steps"),
+        hypotheses=("g w alike on all strata but the mean", "phi > 0 there, and 0 on the mean"),
         scope="three strata stand for any number.  The stage near Z = 0; later g w differs between strata, and the pull "
         "levels g_A w_A / h_A instead",
         claims=(14,),

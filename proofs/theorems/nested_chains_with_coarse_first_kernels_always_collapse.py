@@ -16,7 +16,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="nested_chains_with_coarse_first_kernels_always_collapse",
         statement=STATEMENT,
-        hypotheses=("a chain of nestings", "kernels that do not increase from coarse to fine"),
+        setting=("a chain of nestings", "the programme of one-hot labels"),
+        hypotheses=("kernels that do not increase from coarse to fine",),
         scope="all sizes and kernels; depths 2, 3, 4 from the package's characters, every depth by the recursion",
         claims=(10,),
         uses=("collapse_is_optimal_iff_the_inverse_kernel_has_no_positive_entry", "coarse_strata_have_larger_kernels"),

@@ -24,7 +24,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="nesting_shifts_the_costs_below_by_the_value_above",
         statement=STATEMENT,
-        hypotheses=("a nesting X / Y", "b_B >= C / V_X below", "S <= V_Y"),
+        setting=("a nesting X / Y", "the programme of one-hot labels"),
+        hypotheses=("b_B >= C / V_X below", "S <= V_Y"),
         scope="the composition of certificates for any X and Y (two relations and strata stand for any number); the "
         "form of the programme from the package's characters for (a * b) / c, a / (b * c), a / b / c, "
         "(a * b) / (c * d), all sizes.  A statement on the programme",

@@ -16,7 +16,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="normalised_steps_follow_the_path_of_gradient_flow",
         statement=STATEMENT,
-        hypotheses=("balanced start", "as many labels as contexts", "no ridge, or kW lam_W = kH lam_H", "free"),
+        setting=("free", "steps normalised for each matrix"),
+        hypotheses=("balanced start", "as many labels as contexts", "no ridge, or kW lam_W = kH lam_H"),
         scope="any number of strata (the steps are for each), both losses",
         claims=(14,),
         uses=("matrix_flow_reduces_to_the_mode_equations",),

@@ -20,10 +20,11 @@ def theorem() -> Theorem:
     return Theorem(
         name="one_hot_equal_kernels_has_no_transient",
         statement=STATEMENT,
+        setting=("free",),
         hypotheses=(
             "one-hot balanced labels",
             "kernels equal on all strata but the mean",
-            "equal start on all of " "them",
+            "equal start on all of them",
         ),
         scope=f"both losses, any ridge; general strata by completeness of the characters; derived flows: {SCOPE}",
         claims=(4,),

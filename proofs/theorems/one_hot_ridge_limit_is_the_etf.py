@@ -17,7 +17,9 @@ def theorem() -> Theorem:
     return Theorem(
         name="one_hot_ridge_limit_is_the_etf",
         statement=STATEMENT,
-        hypotheses=("one-hot balanced", "free", "equal ridges below 1/m", "positive kernels"),
+        setting=("free",),
+        hypotheses=("one-hot balanced", "equal ridges below 1/m", "positive kernels"),
+        open_hypotheses=("positive kernels",),
         scope="both losses; all sizes, one factor, a * b, chains of up to 3; and V = m = 24, m lam = 1/1000 to 4 "
         "digits",
         claims=(9,),

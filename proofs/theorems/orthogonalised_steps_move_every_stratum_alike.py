@@ -18,7 +18,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="orthogonalised_steps_move_every_stratum_alike",
         statement=STATEMENT,
-        hypotheses=("symmetric start", "free", "no stratum at g h = 0"),
+        setting=("free", "matrices of the symmetric form"),
+        hypotheses=("no stratum at g h = 0",),
         scope="all structures; two strata stand for any number",
         claims=(14,),
         rests_on=(

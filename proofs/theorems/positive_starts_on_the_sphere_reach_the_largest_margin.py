@@ -32,13 +32,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="positive_starts_on_the_sphere_reach_the_largest_margin",
         statement=STATEMENT,
-        hypotheses=(
-            "one-hot cross-entropy",
-            "sphere",
-            "no ridge on W",
-            "positive kernels",
-            "w, h > 0 on the support of a solution of the programme at the start",
-        ),
+        setting=("cross-entropy", "sphere", "positive kernels, as the programme divides by them"),
+        hypotheses=("one-hot", "no ridge on W", "w, h > 0 on the support of a solution of the programme at the start"),
         scope=f"the sum of margins: {SCOPE}; the flow: one factor, a * b, chains of up to 3, (a * b) / c, (a / b) * c; "
         "the inequalities and the comparison: all structures.  Normalized features with equal kernels are the same "
         "flow, since their norm stays; with unequal ones they are not covered",

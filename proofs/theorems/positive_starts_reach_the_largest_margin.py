@@ -28,13 +28,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="positive_starts_reach_the_largest_margin",
         statement=STATEMENT,
-        hypotheses=(
-            "one-hot cross-entropy",
-            "free",
-            "no ridge",
-            "positive kernels",
-            "w, h > 0 on the support of a solution of the programme at the start",
-        ),
+        setting=("cross-entropy", "free", "positive kernels, as the programme divides by them"),
+        hypotheses=("one-hot", "no ridge", "w, h > 0 on the support of a solution of the programme at the start"),
         scope=f"pulls and margins: {SCOPE}; the inequalities between single strata and the comparison: all structures; "
         "Cauchy-Schwarz is a sum of squares stratum by stratum",
         claims=(10,),

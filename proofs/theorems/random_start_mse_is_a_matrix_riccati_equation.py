@@ -20,7 +20,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="random_start_mse_is_a_matrix_riccati_equation",
         statement=STATEMENT,
-        hypotheses=("squared error", "equal kernels", "no ridge", "W'W - HH' = lambda I at the start"),
+        setting=("squared error", "free"),
+        hypotheses=("equal kernels", "no ridge", "W'W - HH' = lambda I at the start"),
         scope="matrices of all sizes, in blocks, by identities of the free algebra; ridge from C = 0, and two parts, "
         "as far as their equations",
         claims=(6,),

@@ -24,7 +24,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="ridge_collapse_rates_depend_on_one_number_rho",
         statement=STATEMENT,
-        hypotheses=("free", "lam_W, lam_H > 0", "the stratum survives", "cross-entropy: one-hot"),
+        setting=("free",),
+        hypotheses=("lam_W, lam_H > 0", "the stratum survives", "cross-entropy: one-hot"),
         scope="squared error: one stratum, all sizes; the slope of g at the ETF: all sizes, one factor, a * b, chains "
         "of up to 3",
         claims=(9,),

@@ -23,7 +23,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="ridge_fixed_point_is_stable",
         statement=STATEMENT,
-        hypotheses=("free", "lam_W, lam_H > 0", "positive kernels", "all strata but the mean survive"),
+        setting=("free",),
+        hypotheses=("lam_W, lam_H > 0", "positive kernels", "all strata but the mean survive"),
         scope="second variation: all structures; softmax Hessian: up to 8 relations (K <= 3); Jacobian blocks of "
         "squared error: one factor, a * b, chains of up to 3, all sizes",
         claims=(9,),

@@ -15,7 +15,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="ridge_fixed_points_drop_the_kernels",
         statement=STATEMENT,
-        hypotheses=("free", "lam_W, lam_H > 0", "positive kernels", "a stratum that survives (w, h > 0)"),
+        setting=("free",),
+        hypotheses=("lam_W, lam_H > 0", "positive kernels", "a stratum that survives (w, h > 0)"),
         scope=f"both losses; all structures stratum by stratum; derived rates: {SCOPE}",
         claims=(9,),
         uses=("matrix_flow_reduces_to_the_mode_equations",),

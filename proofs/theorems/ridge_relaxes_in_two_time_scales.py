@@ -19,7 +19,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="ridge_relaxes_in_two_time_scales",
         statement=STATEMENT,
-        hypotheses=("free", "lam_W, lam_H > 0"),
+        setting=("free",),
+        hypotheses=("lam_W, lam_H > 0",),
         scope=f"the equation of z: both losses, {SCOPE}; the spectrum: squared error, one stratum, all sizes and "
         "kernels",
         claims=(9,),

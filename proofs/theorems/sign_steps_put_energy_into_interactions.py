@@ -22,6 +22,7 @@ def theorem() -> Theorem:
     return Theorem(
         name="sign_steps_put_energy_into_interactions",
         statement=STATEMENT,
+        setting=("sign steps",),
         hypotheses=("Gaussian rows with a covariance in the algebra", "an attribute with at least three values"),
         scope="expectations for one step, and n steps along one direction; the cube for a * b (all sizes) and for three "
         "attributes with two values; every entrywise function for a gradient that depends on one attribute",

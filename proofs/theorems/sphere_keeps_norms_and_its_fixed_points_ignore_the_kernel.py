@@ -18,7 +18,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="sphere_keeps_norms_and_its_fixed_points_ignore_the_kernel",
         statement=STATEMENT,
-        hypotheses=("sphere", "positive kernels", "tangent projection before and after the kernel"),
+        setting=("sphere",),
+        hypotheses=("positive kernels", "tangent projection before and after the kernel"),
         scope="cross-entropy; all sizes; one factor, a * b, chains of up to 3, (a * b) / c, (a / b) * c.  That the "
         "ETF attracts every start is not part of it",
         claims=(13,),

@@ -34,10 +34,9 @@ def theorem() -> Theorem:
     return Theorem(
         name="sphere_one_stratum_is_Lambert_W",
         statement=STATEMENT,
+        setting=("cross-entropy", "a held factor"),
         hypotheses=(
-            "cross-entropy",
             "one-hot",
-            "a held factor",
             "no ridge on the other",
             "its kernel and the start the same on all label strata but the mean",
             "sphere, normalized: the mean and the strata that the label drops start at 0",

@@ -34,7 +34,9 @@ def theorem() -> Theorem:
     return Theorem(
         name="strata_grow_as_powers_of_ln_t_that_the_dual_sets",
         statement=STATEMENT,
-        hypotheses=("one-hot", "free", "no ridge", "balanced positive start", "positive kernels", "one dual solution"),
+        setting=("cross-entropy", "free", "positive kernels, as b_A = 1/sqrt(kW kH)"),
+        hypotheses=("one-hot", "no ridge", "positive start", "balanced start", "one dual solution"),
+        open_hypotheses=("balanced start", "one dual solution"),
         scope="the exponent as slack of the dual: any structure; attributes alone: all sizes and kernels, K = 2 to 5, "
         "with the dual's uniqueness",
         claims=(10,),

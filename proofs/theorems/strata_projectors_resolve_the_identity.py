@@ -26,7 +26,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="strata_projectors_resolve_the_identity",
         statement=STATEMENT,
-        hypotheses=("a formula of crossings and nestings",),
+        setting=("a formula of crossings and nestings",),
+        hypotheses=(),
         scope="all formulas, all sizes, by induction over the formula; and the package's own projectors for 8 "
         "structures",
         claims=(3,),

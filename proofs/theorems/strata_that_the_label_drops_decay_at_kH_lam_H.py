@@ -23,7 +23,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="strata_that_the_label_drops_decay_at_kH_lam_H",
         statement=STATEMENT,
-        hypotheses=("free", "the labels keep an ancestral set of attributes", "lam_H > 0 for decay"),
+        setting=("free", "the labels keep an ancestral set of attributes"),
+        hypotheses=("lam_H > 0 for decay",),
         scope=f"both losses, all sizes; {', '.join(f'{f} with labels {kept}' for f, kept in FORMULAS)}",
         claims=(12,),
         uses=("matrix_flow_reduces_to_the_mode_equations",),

@@ -24,7 +24,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="structure_comes_before_collapse",
         statement=STATEMENT,
-        hypotheses=("4 x 6 crossed", "one-hot, cross-entropy, free", "the numbers stated"),
+        setting=("4 x 6 crossed", "one-hot, cross-entropy, free", "the numbers stated"),
+        hypotheses=(),
         scope="this instance and its twin with equal kernels, at the times stated: rigorous bounds of the exact "
         "solution of the mode equations, in ball arithmetic",
         claims=(9,),

@@ -22,7 +22,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="the_etf_attracts_on_the_sphere_at_powers_of_the_logarithm",
         statement=STATEMENT,
-        hypotheses=("one-hot cross-entropy", "sphere", "no ridge", "equal kernels"),
+        setting=("cross-entropy", "sphere"),
+        hypotheses=("one-hot", "no ridge", "equal kernels"),
         scope="the linearised flow along the ray (whose coefficients move with w): one factor, a * b and a / b "
         "from the derived Jacobian, all sizes; the falling sum: all structures",
         claims=(13,),

@@ -33,7 +33,9 @@ def theorem() -> Theorem:
     return Theorem(
         name="the_flow_converges_to_the_max_margin_direction",
         statement=STATEMENT,
-        hypotheses=("one-hot", "free", "no ridge", "balanced positive start", "positive kernels", "no dropped strata"),
+        setting=("cross-entropy", "free", "positive kernels, as the programme divides by them"),
+        hypotheses=("one-hot", "no ridge", "positive start", "balanced start", "no dropped strata"),
+        open_hypotheses=("balanced start", "no dropped strata"),
         scope=f"the flow's equation: {SCOPE}; the inequalities are sums over strata and relations in which each term or "
         "pair of terms is alike, and are checked on three of either: any structure",
         claims=(10,),

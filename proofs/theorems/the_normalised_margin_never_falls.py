@@ -24,7 +24,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="the_normalised_margin_never_falls",
         statement=STATEMENT,
-        hypotheses=("one-hot cross-entropy", "no ridge", "positive kernels", "a loss below ln 2"),
+        setting=("cross-entropy", "free, sphere or normalized", "positive kernels, as the norm divides by them"),
+        hypotheses=("one-hot", "no ridge", "a loss below ln 2"),
         scope="all sizes; one factor, a * b, chains of up to 3, (a * b) / c, (a / b) * c; Cauchy-Schwarz for up to 10 "
         "modes (Lagrange's identity); normalized features' part of the descent: up to two factors",
         claims=(10, 13),

@@ -21,7 +21,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="the_square_of_two_pairs_is_a_minimum_in_width_two",
         statement=STATEMENT,
-        hypotheses=("one-hot cross-entropy", "two pairs", "width 2", "equal ridges, lam < 1/m"),
+        setting=("cross-entropy", "two pairs, width 2"),
+        hypotheses=("one-hot", "equal ridges, lam < 1/m"),
         scope="the second variation in all 16 coordinates, for every ridge",
         claims=(11,),
         rests_on=(

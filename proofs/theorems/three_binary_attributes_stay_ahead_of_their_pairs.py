@@ -19,11 +19,12 @@ def theorem() -> Theorem:
     return Theorem(
         name="three_binary_attributes_stay_ahead_of_their_pairs",
         statement=STATEMENT,
+        setting=("cross-entropy", "free", "three crossed attributes"),
         hypotheses=(
-            "cross-entropy, one-hot",
-            "free",
+            "one-hot",
             "no ridge",
-            "balanced start with z_i >= z_ij <= z_123",
+            "balanced start",
+            "z_i >= z_ij <= z_123 at the start",
             "two values each",
             "kappa_i >= kappa_ij <= kappa_123",
         ),

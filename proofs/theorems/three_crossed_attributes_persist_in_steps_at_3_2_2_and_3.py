@@ -24,7 +24,12 @@ def theorem() -> Theorem:
     return Theorem(
         name="three_crossed_attributes_persist_in_steps_at_3_2_2_and_3",
         statement=STATEMENT,
-        hypotheses=("three crossed attributes", "equal kernels on main effects, and on interactions"),
+        setting=(
+            "three crossed attributes",
+            "the programme of one-hot labels",
+            "one kernel kappa1 on main effects, one kappa2 on interactions",
+        ),
+        hypotheses=(),
         scope="all sizes 2 <= n1 <= n2 <= n3.  It is a statement on the programme; uniqueness is not part of it",
         claims=(10,),
         proof=tuple(step for bounds in PHASES for step in phase(bounds)),

@@ -20,9 +20,9 @@ def theorem() -> Theorem:
     return Theorem(
         name="two_levels_keep_their_order_under_the_ridge",
         statement=STATEMENT,
+        setting=("cross-entropy", "free", "a / b or a * b"),
         hypotheses=(
-            "cross-entropy, one-hot",
-            "free",
+            "one-hot",
             "balanced start",
             "kW lam_W = kH lam_H",
             "kappa_A >= kappa_B",

@@ -18,7 +18,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="unbalanced_mse_closed_form",
         statement=STATEMENT,
-        hypotheses=("squared error", "free", "no ridge", "positive start with x0 > y0 (else exchange the two)"),
+        setting=("squared error", "free"),
+        hypotheses=("no ridge", "positive start with x0 > y0 (else exchange the two)"),
         scope="one stratum, all sizes, kernels and targets; every structure, since strata are uncoupled",
         claims=(5,),
         uses=("matrix_flow_reduces_to_the_mode_equations", "w2_over_kW_minus_h2_over_kH_is_conserved"),

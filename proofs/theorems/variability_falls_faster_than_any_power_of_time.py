@@ -28,13 +28,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="variability_falls_faster_than_any_power_of_time",
         statement=STATEMENT,
-        hypotheses=(
-            "sphere",
-            "one-hot cross-entropy",
-            "no ridge on W",
-            "positive kernels",
-            "loss at most ln(5/4) once",
-        ),
+        setting=("cross-entropy", "sphere", "positive kernels, as |W| divides by them"),
+        hypotheses=("one-hot", "no ridge on W", "loss at most ln(5/4) once"),
         scope=f"all sizes; {', '.join(f'{f} with labels {kept}' for f, kept in FORMULAS)}; Cauchy-Schwarz for up to 8 "
         "strata of the labels.  An upper bound: that the fall is no faster is not part of it",
         claims=(12,),

@@ -14,7 +14,8 @@ def theorem() -> Theorem:
     return Theorem(
         name="w2_over_kW_minus_h2_over_kH_is_conserved",
         statement=STATEMENT,
-        hypotheses=("free", "no ridge", "KW and KH symmetric and invertible"),
+        setting=("free", "KW and KH invertible"),
+        hypotheses=("no ridge", "KW and KH symmetric"),
         scope=f"matrices: all sizes, any differentiable loss of Z = W H; strata: both losses, {SCOPE}",
         claims=(2,),
         proof=(*matrices(), *(step for formula in GALLERY for step in strata(formula))),

@@ -35,7 +35,9 @@ def test_theorem_is_proved_and_its_mutations_are_refuted(name, proved):
 def test_theorem_is_stated(name):
     stated = theorem(name)
     assert stated.name == name
-    assert stated.statement and stated.hypotheses and stated.scope and stated.claims
+    assert stated.statement and stated.scope and stated.claims
+    assert stated.setting or stated.hypotheses
+    assert not set(stated.setting) & set(stated.hypotheses)
     assert stated.statement.count("$") % 2 == 0
     assert set(stated.uses) <= set(theorem_names())
 
