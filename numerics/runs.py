@@ -1,4 +1,4 @@
-"""Recorded training runs: NAME.npz (or .zarr, .safetensors) beside NAME.attributes.csv and NAME.json.
+"""Recorded training runs: NAME.npz (or .zarr, .safetensors, .pt, .h5) beside NAME.attributes.csv and NAME.json.
 
 Arrays `step (T,)`, `H (T, m, d)` after the final norm, `W (T, V, d)`, `loss (T,)`, `label (m,)`, and where known
 `feature_norm (T, m)` (norms of the features before the final norm, mean-centred where the norm centres them),
@@ -12,7 +12,6 @@ import io
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,12 +22,13 @@ import numpy as np
 
 from ..theory.attributes import Attributes
 from ..theory.errors import InputError
+from .embeddings import read_table
+from .loaders import ENDINGS, LISTS, as_run, read_arrays
 from .observe import observe
 from .trajectory import Trajectory, in_formula_order
 
 REQUIRED = ("step", "H", "W", "loss", "label")
 OPTIONAL = ("feature_norm", "kernel_init", "time", "kernel", "kernel_step", "final_gain", "final_bias")
-ENDINGS = (".npz", ".zarr", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,9 @@ def load_run(path: str | os.PathLike) -> Run:
 
     Parameters
     ----------
-    path : NAME.npz, NAME.zarr or NAME.safetensors, or NAME alone; the CSV and JSON lie beside it
+    path : NAME.npz, .zarr, .safetensors, .pt, .pth, .h5 or .hdf5, or NAME alone; the CSV and JSON lie beside it.
+        Lists `W_list`, `H_list` and `losses` are read too; their steps are `step` or multiples of the JSON's
+        `record_every`, their labels `label` or the table's column
 
     Raises
     ------
@@ -154,19 +156,37 @@ def load_run(path: str | os.PathLike) -> Run:
     file = _find(Path(path))
     stem = file.with_suffix("")
     meta = _read_json(stem.with_name(stem.name + ".json"))
-    attributes = Attributes.from_table(stem.with_name(stem.name + ".attributes.csv"), formula=meta.get("formula"))
-    arrays = _read_arrays(file)
+    attributes, label = read_table(stem.with_name(stem.name + ".attributes.csv"), meta.get("formula"))
+    found = read_arrays(file, (*REQUIRED, *OPTIONAL, *LISTS))
+    arrays = as_run(found, meta, label, int(np.prod(attributes.shape)), file)
+    return make_run(arrays, attributes, meta, file.name)
+
+
+def make_run(arrays: Mapping[str, np.ndarray], attributes: Attributes, meta: Mapping[str, Any], file: str) -> Run:
+    """A run from its arrays, contexts in the order of the attributes' table; see `load_run` and the module's text.
+
+    Parameters
+    ----------
+    arrays : see the module's text
+    attributes : structure of the contexts
+    meta : what NAME.json tells, `lr` and `labels` among it
+    file : name of the run, with an ending, for the run's `name` and for errors
+
+    Raises
+    ------
+    InputError
+        As `load_run`, but for what concerns files.
+    """
+    stem = Path(file).stem
     lr = meta.get("lr")
     if not (isinstance(lr, (int, float)) and np.isfinite(lr) and lr > 0):
-        raise InputError(f"lr: {lr!r} in {stem.name}.json is no learning rate; time is learning rate x step.")
+        raise InputError(f"lr: {lr!r} in {stem}.json is no learning rate; time is learning rate x step.")
     _check(arrays, attributes, file)
     time = arrays["time"].astype(float) if "time" in arrays else arrays["step"].astype(float) * lr
     observed = observe(arrays["H"], arrays["W"], arrays["label"], attributes, time, arrays["loss"])
     stated, kept = attributes.keep(meta.get("labels")), attributes.keep(observed.labels)
     if stated != kept:
-        raise InputError(
-            f"labels: {stem.name}.json states {stated}, but the recorded labels keep {kept}; mend one of them."
-        )
+        raise InputError(f"labels: {stem}.json states {stated}, but the recorded labels keep {kept}; mend one of them.")
     data = observed.data.assign_coords(step=("time", arrays["step"]))
     if "feature_norm" in arrays:
         data["feature_norm"] = (
@@ -183,7 +203,7 @@ def load_run(path: str | os.PathLike) -> Run:
     for name in ("final_gain", "final_bias"):
         if name in arrays:
             data[name] = (("time", "feature"), arrays[name].astype(float))
-    return Run(data.assign_attrs(source="recorded run", name=stem.name, meta=json.dumps(meta)))
+    return Run(data.assign_attrs(source="recorded run", name=stem, meta=json.dumps(dict(meta))))
 
 
 def save_run(
@@ -247,7 +267,7 @@ def _find(path: Path) -> Path:
     for candidate in candidates:
         if candidate.exists():
             return candidate
-    raise InputError(f"path: no recorded run at {str(path)!r}; it is NAME.npz, NAME.zarr or NAME.safetensors.")
+    raise InputError(f"path: no recorded run at {str(path)!r}; it is NAME with one of {', '.join(ENDINGS)}.")
 
 
 def _read_json(path: Path) -> dict:
@@ -264,37 +284,15 @@ def _read_json(path: Path) -> dict:
     return meta
 
 
-def _read_arrays(file: Path) -> dict[str, np.ndarray]:
-    try:
-        if file.suffix == ".npz":
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in (*REQUIRED, *OPTIONAL) if name in archive}
-        if file.suffix == ".zarr":
-            import zarr
-
-            group = zarr.open_group(str(file), mode="r")
-            return {name: np.asarray(group[name]) for name in (*REQUIRED, *OPTIONAL) if name in group}
-        try:
-            from safetensors.numpy import load_file
-        except ImportError:
-            raise InputError(f"path: {file.name} needs safetensors; pip install 'ufmflow[train]'.") from None
-        found = load_file(file)
-        return {name: found[name] for name in (*REQUIRED, *OPTIONAL) if name in found}
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
-        raise InputError(f"path: {str(file)!r} cannot be read as a recorded run ({error}).") from None
-
-
-def _check(arrays: Mapping[str, np.ndarray], attributes: Attributes, file: Path) -> None:
+def _check(arrays: Mapping[str, np.ndarray], attributes: Attributes, file: str) -> None:
     missing = [name for name in REQUIRED if name not in arrays]
     if missing:
-        raise InputError(f"{missing[0]}: {file.name} has no such array; a run has {', '.join(REQUIRED)}.")
+        raise InputError(f"{missing[0]}: {file} has no such array; a run has {', '.join(REQUIRED)}.")
     m = int(np.prod(attributes.shape))
     T = len(arrays["step"]) if arrays["step"].ndim == 1 else 0
     d = arrays["H"].shape[-1] if arrays["H"].ndim else 0
     if ("kernel" in arrays) != ("kernel_step" in arrays):
-        raise InputError(f"kernel: {file.name} has only one of kernel and kernel_step; a run has both or neither.")
+        raise InputError(f"kernel: {file} has only one of kernel and kernel_step; a run has both or neither.")
     shapes = {
         "step": (T,),
         "loss": (T,),
@@ -314,17 +312,17 @@ def _check(arrays: Mapping[str, np.ndarray], attributes: Attributes, file: Path)
         fits = array.ndim == len(wanted) and all(w is None or w == n for w, n in zip(wanted, array.shape, strict=True))
         if T == 0 or not fits or 0 in array.shape:
             readable = ", ".join("any" if n is None else str(n) for n in wanted)
-            raise InputError(f"{name}: shape {array.shape} in {file.name}; it must be ({readable}).")
+            raise InputError(f"{name}: shape {array.shape} in {file}; it must be ({readable}).")
         if array.dtype.kind not in "iuf":
-            raise InputError(f"{name}: type {array.dtype} in {file.name}; it must hold numbers.")
+            raise InputError(f"{name}: type {array.dtype} in {file}; it must hold numbers.")
         if not np.all(np.isfinite(array)):
             where = np.argwhere(~np.isfinite(array))[0].tolist()
-            raise InputError(f"{name}: NaN or infinity at index {where} in {file.name}; a run holds finite numbers.")
+            raise InputError(f"{name}: NaN or infinity at index {where} in {file}; a run holds finite numbers.")
     if np.any(np.diff(arrays["step"]) <= 0) or arrays["step"][0] < 0:
-        raise InputError(f"step: the steps in {file.name} must be increasing and at least 0.")
+        raise InputError(f"step: the steps in {file} must be increasing and at least 0.")
     if "time" in arrays and (np.any(np.diff(arrays["time"]) <= 0) or arrays["time"][0] < 0):
-        raise InputError(f"time: the times in {file.name} must be increasing and at least 0.")
+        raise InputError(f"time: the times in {file} must be increasing and at least 0.")
     if "kernel_step" in arrays:
         measured = arrays["kernel_step"]
         if np.any(np.diff(measured) <= 0) or not np.all(np.isin(measured, arrays["step"])):
-            raise InputError(f"kernel_step: the steps in {file.name} must be increasing, and recorded ones.")
+            raise InputError(f"kernel_step: the steps in {file} must be increasing, and recorded ones.")

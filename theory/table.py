@@ -19,6 +19,7 @@ from .errors import InputError
 from .formula import NAME, Crossing, Factor, Nesting, Node, ancestors_of, factors_of, join, parse
 
 Columns = dict[str, list]
+NOISY = 0.25  # with a larger part of the rows at odds, labels are of another kind rather than noisy
 
 
 def read_columns(table: Any) -> Columns:
@@ -55,17 +56,7 @@ def _read_csv(path: str | os.PathLike) -> Columns:
 
 def infer(columns: Mapping[str, Sequence], formula: str | None = None) -> tuple[Node, tuple[int, ...]]:
     """The structure of a complete balanced table, and the cell of each row (last factor of the tree fastest)."""
-    if not columns or not next(iter(columns.values())):
-        raise InputError(
-            "table: no attribute columns with rows; give one column per attribute and one row per context."
-        )
-    for name in columns:
-        if not re.fullmatch(NAME, name):
-            raise InputError(
-                f"table: column {name!r} is no attribute name; use letters, digits and single underscores."
-            )
-    codes = {name: _codes(name, values) for name, values in columns.items()}
-    shape = _shape_of(codes) if formula is None else _given_shape(formula, codes)
+    shape, codes = read_shape(columns, formula)
     ancestors = ancestors_of(shape)
     sizes: dict[str, int] = {}
     coordinates: dict[str, list[int]] = {}
@@ -85,6 +76,24 @@ def infer(columns: Mapping[str, Sequence], formula: str | None = None) -> tuple[
     return tree, tuple(order)
 
 
+def read_shape(columns: Mapping[str, Sequence], formula: str | None = None) -> tuple[Node, dict[str, list[int]]]:
+    """How the columns cross and nest, sizes being placeholders, and each column's values numbered as they first occur.
+
+    The table may be incomplete or unbalanced; where combinations are missing, columns can look nested that are not.
+    """
+    if not columns or not next(iter(columns.values())):
+        raise InputError(
+            "table: no attribute columns with rows; give one column per attribute and one row per context."
+        )
+    for name in columns:
+        if not re.fullmatch(NAME, name):
+            raise InputError(
+                f"table: column {name!r} is no attribute name; use letters, digits and single underscores."
+            )
+    codes = {name: _codes(name, values) for name, values in columns.items()}
+    return (_shape_of(codes) if formula is None else _given_shape(formula, codes)), codes
+
+
 def kept_by(
     shape: tuple[int, ...],
     order: tuple[int, ...] | None,
@@ -99,14 +108,41 @@ def kept_by(
     cells = list(product(*(range(n) for n in shape)))
     cells = cells if order is None else [cells[index] for index in order]
     distinct = len(set(labels))
+    noise = {}
     for names, positions in axes.items():
         parts = [tuple(cell[i] for i in positions) for cell in cells]
         if names and len(set(parts)) == distinct == len(set(zip(parts, labels, strict=True))):
             return names
+        noise[names] = _odd_rows(parts, labels)
     raise InputError(
         f"labels: the {distinct} distinct labels do not correspond to the combinations of any part of {formula}; "
-        "a label must keep some attributes, each with all that it is nested in, and drop the others."
+        f"{_mend(noise, labels)}."
     )
+
+
+def _odd_rows(parts: list[tuple[int, ...]], labels: list) -> dict[int, Any] | None:
+    """Rows whose label is not the commonest of their combination, with that one; None where these do not differ."""
+    counts: dict[tuple[int, ...], Counter] = {}
+    for part, label in zip(parts, labels, strict=True):
+        counts.setdefault(part, Counter())[label] += 1
+    usual = {part: found.most_common(1)[0][0] for part, found in counts.items()}
+    if len(set(usual.values())) < len(usual):
+        return None
+    return {row: usual[part] for row, part in enumerate(parts) if labels[row] != usual[part]}
+
+
+def _mend(noise: Mapping[frozenset[str], dict[int, Any] | None], labels: list) -> str:
+    """Where few rows disagree with a part that all others fit, the first of them; else what a label must be."""
+    fitting = {names: rows for names, rows in noise.items() if names and rows}
+    if fitting:
+        names, rows = min(fitting.items(), key=lambda item: len(item[1]))
+        if len(rows) <= NOISY * len(labels):
+            row, usual = next(iter(rows.items()))
+            return (
+                f"all but {len(rows)} of the {len(labels)} rows keep {', '.join(sorted(names))}, and row {row + 1} has "
+                f"the label {labels[row]} where its like have {usual}, so mend the labels"
+            )
+    return "a label must keep some attributes, each with all that it is nested in, and drop the others"
 
 
 def _codes(name: str, values: Sequence) -> list[int]:
@@ -118,13 +154,13 @@ def _codes(name: str, values: Sequence) -> list[int]:
             raise InputError(
                 f"table: column {name!r} has the value {value!r} in row {row + 1}; give each row one text or number."
             ) from None
-        if _is_missing(value):
+        if is_missing(value):
             raise InputError(f"table: column {name!r} has no value in row {row + 1}; fill it in.")
         index.setdefault(value, len(index))
     return [index[value] for value in values]
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """None, the empty text, NaN, and a value that (as pandas' NA) cannot say whether it equals itself."""
     try:
         return value is None or value == "" or bool(value != value)
@@ -212,7 +248,7 @@ def _within(
         where = [", ".join(f"{a}={columns[a][first_row[key]]}" for a in above) for key in (most, fewest)]
         raise InputError(
             f"table: unbalanced: {name} has {counts[most]} values within {where[0]} but {counts[fewest]} "
-            f"within {where[1]}; give each the same number."
+            f"within {where[1]}; give each the same number, or read the strata with observe_unbalanced."
         )
     return counts[most], coordinates
 
@@ -251,7 +287,9 @@ def _check_complete(
             cell for cell in islice(product(*(range(sizes[n]) for n in names)), len(cells) + 1) if cell not in counts
         )
         raise InputError(
-            f"table: incomplete: {len(cells)} of {total} combinations; missing for example {_described(absent, names, columns, cells)}."
+            f"table: incomplete: {len(cells)} of {total} combinations; missing for example "
+            f"{_described(absent, names, columns, cells)}, so add what is missing, or read the strata with "
+            "observe_unbalanced."
         )
 
 

@@ -26,6 +26,7 @@ _HOME = {
     "IntegrationError": "numerics.integrate",
     "Run": "numerics.runs",
     "Start": "numerics.forecast",
+    "StrataRecorder": "numerics.recorder",
     "Trajectory": "numerics.trajectory",
     "analyse": "numerics.measures",
     "crosscheck": "numerics.crosscheck",
@@ -37,8 +38,10 @@ _HOME = {
     "kernel_drift": "numerics.kernel_strata",
     "kernel_shape": "numerics.kernel_shape",
     "kernel_strata": "numerics.kernel_strata",
+    "load_checkpoints": "numerics.checkpoints",
     "load_run": "numerics.runs",
     "observe": "numerics.observe",
+    "observe_unbalanced": "numerics.least_squares",
     "prove": "proofs.certificates",
     "riccati_solution": "numerics.riccati",
     "save_run": "numerics.runs",
@@ -54,14 +57,17 @@ __all__ = ["__version__", *_HOME]
 if TYPE_CHECKING:
     from .numerics.bands import Bands, crosscheck_many
     from .numerics.bands_report import write_bands
+    from .numerics.checkpoints import load_checkpoints
     from .numerics.crosscheck import Check, crosscheck
     from .numerics.forecast import Start, forecast
     from .numerics.horizon import horizon
     from .numerics.integrate import IntegrationError
     from .numerics.kernel_shape import kernel_shape
     from .numerics.kernel_strata import kernel_drift, kernel_strata
+    from .numerics.least_squares import observe_unbalanced
     from .numerics.measures import analyse
     from .numerics.observe import observe
+    from .numerics.recorder import StrataRecorder
     from .numerics.report import write_report
     from .numerics.riccati import riccati_solution
     from .numerics.runs import Run, example_run, load_run, save_run
