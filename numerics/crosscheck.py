@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from ..theory.attributes import Attributes
 from ..theory.errors import InputError
 from . import strata
 from .forecast import forecast_all
 from .integrate import IntegrationError, Progress
+from .kernel_strata import kernel_drift
 from .runs import Run
 from .stability import EDGE, largest_step_curvature
 from .start import Start
@@ -145,6 +147,22 @@ class Check:
             f"stability at {limit:g}: steps swing there, and no flow describes them"
         )
 
+    @property
+    def kernel_drift(self) -> dict[str, float] | None:
+        """How far the kernel's eigenvalue on each stratum has grown by the last measured step, relative to the first.
+
+        None where the run has no kernels after the start (`ufmflow train ... --kernels 8` measures some), and where the
+        first vanishes on a stratum, so that no change is relative to it.
+        """
+        if "kernel" not in self.run.data:
+            return None
+        # The run's arrays are in the formula's order, whatever the order of its table.
+        try:
+            drift = kernel_drift(self.run.data["kernel"].values, Attributes(str(self.run.attributes)))
+        except InputError:
+            return None
+        return {A: float(values[-1]) for A, values in drift.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         step_at = self.run.step_at
@@ -174,6 +192,7 @@ class Check:
             "baseline_etf_share_rmse_mean": self.baseline_etf,
             "baseline_frozen_share_rmse_mean": self.baseline_frozen,
             "kernel_residual": self.kernel_residual,
+            "kernel_drift": self.kernel_drift,
             "step_curvature": self.step_curvature,
             "gram_residual_max": float(self.gram_residual.max()),
             "departs_at": self.departs_at,

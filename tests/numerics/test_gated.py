@@ -12,6 +12,7 @@ from ufmflow.numerics.forecast import forecast, forecast_all, knows_network  # n
 from ufmflow.numerics.gated import forecast_gated, forecast_network  # noqa: E402
 from ufmflow.numerics.plan import Plan  # noqa: E402
 from ufmflow.numerics.runs import example_run, load_run  # noqa: E402
+from ufmflow.numerics.strata import matrix_eigenvalues  # noqa: E402
 from ufmflow.numerics.train import train  # noqa: E402
 from ufmflow.numerics.training_steps import build  # noqa: E402
 from ufmflow.theory.attributes import Attributes  # noqa: E402
@@ -124,3 +125,12 @@ def test_bad_arguments_are_named(arguments, words):
     with pytest.raises(InputError, match="network: it has no"):
         forecast_network(torch.nn.Linear(2, 2), tokens, plan.contexts.label, attributes, [0],
                          lambda p: torch.optim.SGD(p, lr=0.1))  # fmt: skip
+
+
+def test_the_kernels_drift_is_told_where_it_was_measured(tmp_path):
+    run = load_run(train("objects", tmp_path / "run", width=96, features=32, steps=100, snapshots=6, kernels=3))
+    drift = crosscheck(run, forecast(run, level="flow")).to_dict()["kernel_drift"]
+    first, last = (matrix_eigenvalues(run.data["kernel"].values[i], run.attributes) for i in (0, -1))
+    for A in run.attributes.names:
+        assert drift[A] == pytest.approx(last[A] / first[A] - 1, rel=1e-9)
+    assert any(abs(x) > 1e-4 for x in drift.values())
