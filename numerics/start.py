@@ -166,6 +166,7 @@ class Start:
 
 
 def check(start: Start) -> None:
+    """Refuse, in a sentence, a start from which nothing can be forecast: InputError names the argument."""
     for name, array in (("W0", start.W), ("F0", start.F)):
         if not np.all(np.isfinite(array)):
             raise InputError(f"{name}: it holds NaN or infinity; give finite numbers.")
