@@ -9,7 +9,7 @@ import numpy as np
 from .bands import Bands
 from .horizon import Horizon
 from .pages import folder_for, image, render, svg_of
-from .plots import LINES, MARKERS, _color, _log_time, _style
+from .plots import LINES, MARKERS, house_color, house_style, log_time_axis
 from .report import LEVELS, write_report
 from .runs import write_whole
 
@@ -98,7 +98,7 @@ def plot_bands(bands: Bands) -> "tuple[Figure, Any]":
     names = bands.attributes.names[1:]
     columns = min(MOST_COLUMNS, len(names))
     rows = -(-len(names) // columns)
-    with _style():
+    with house_style():
         fig, axes = plt.subplots(rows, columns, figsize=(3.0 * columns + 0.4, 2.5 * rows + 0.3), squeeze=False)
         for i, ax in enumerate(axes.flat):
             if i >= len(names):
@@ -106,10 +106,11 @@ def plot_bands(bands: Bands) -> "tuple[Figure, Any]":
                 continue
             for shares, what, color, line in ((observed, "observed", 1, ""), (forecast, "forecast", 0, "-")):
                 values = shares[:, :, i]
-                ax.fill_between(time, values.min(axis=0), values.max(axis=0), color=_color(color), alpha=0.25, lw=0)
-                ax.plot(time, values.mean(axis=0), line, marker=None if line else "o", color=_color(color), mfc="none",
+                shade = house_color(color)
+                ax.fill_between(time, values.min(axis=0), values.max(axis=0), color=shade, alpha=0.25, lw=0)
+                ax.plot(time, values.mean(axis=0), line, marker=None if line else "o", color=shade, mfc="none",
                         label=what)  # fmt: skip
-            _log_time(ax, time)
+            log_time_axis(ax, time)
             ax.set(title=names[i], ylim=(0, None))
             ax.set_xlabel("time" if i + columns >= len(names) else "")
         axes[0, 0].legend(title="mean, shaded: least to largest", title_fontsize=8)
@@ -129,14 +130,14 @@ def plot_horizon(found: Horizon) -> "tuple[Figure, Any]":
         ("baseline_frozen_share_rmse_mean", "geometry frozen at the start"),
         ("baseline_etf_share_rmse_mean", "always the ETF"),
     )
-    with _style():
+    with house_style():
         fig, axes = plt.subplots(1, 2, figsize=(8.6, 3.2), sharey=True)
         for ax, where in zip(axes, ("from_step", "loss"), strict=True):
             for i, (name, label) in enumerate(lines):
                 x, y = [row[where] for row in rows], [row[name] for row in rows]
-                ax.plot(x, y, LINES[i], marker=MARKERS[i], color=_color(i), mfc="none", label=label, clip_on=False)
+                ax.plot(x, y, LINES[i], marker=MARKERS[i], color=house_color(i), mfc="none", label=label, clip_on=False)
             ax.axhline(tolerance, color="0.6", lw=0.8, zorder=0, label="tolerance")
-        _log_time(axes[0], np.array([row["from_step"] for row in rows], dtype=float))
+        log_time_axis(axes[0], np.array([row["from_step"] for row in rows], dtype=float))
         axes[0].set_xlim(right=1.5 * rows[-1]["from_step"])
         axes[0].set(yscale="log", xlabel="step at the start of the forecast", ylabel="share RMSE of the rest")
         axes[1].set(xscale="log", xlabel="loss at the start of the forecast")

@@ -20,7 +20,7 @@ from ..theory.model import UFM
 from ..theory.system import derive
 from .balls import Ball, Program, constant, outward, precision, rates_program
 from .integrate import IntegrationError, Progress
-from .modes import _jacobian, check_numbers
+from .modes import check_numbers, jacobian_entries
 from .validated import GUARD_BITS, Problem, TooWide, enclose
 
 WIDTH = 1e-11  # of an enclosure, relative to the quantity where that is above 1
@@ -112,7 +112,7 @@ def _problem(model: UFM) -> Problem:
     sphere = model.constraint == "sphere"
     weights = [_weight(m[A], model.label_kernel[A]) for A in flow.w]
     weights += [_weight(m[A], sp.sqrt(k) if sphere else k) for A, k in model.feature_kernel.items()]
-    entries, definitions = _jacobian(flow)
+    entries, definitions = jacobian_entries(flow)
     invariant = (*(0 for _ in flow.w), *(int(m[A]) for A in flow.h)) if sphere else None
     return Problem(
         rates_program(flow),

@@ -155,11 +155,11 @@ def _compiled(template: UFM, optimizer: str) -> tuple[ModeFlow, Callable, Callab
     names = template.attributes.names
     outputs = [flow.w.get(A, zero) for A in names] + [flow.h[A] for A in names] + [flow.z.get(A, zero) for A in names]
     rates = generate([flow.rates[x] for x in flow.state])
-    jacobian = generate(*_jacobian(flow)) if len(names) <= MANY else None
+    jacobian = generate(*jacobian_entries(flow)) if len(names) <= MANY else None
     return flow, rates, jacobian, generate([*outputs, flow.loss])
 
 
-def _jacobian(flow: ModeFlow) -> tuple[list[sp.Expr], Definitions]:
+def jacobian_entries(flow: ModeFlow) -> tuple[list[sp.Expr], Definitions]:
     """d(rates)/d(state) row by row, and definitions with each slope of a named quantity named in turn."""
     slopes: list[tuple[sp.Symbol, sp.Expr]] = []
 

@@ -28,7 +28,7 @@ class Plots:
 
     def shares(self, observed: "Trajectory | None" = None, ax: "Axes | None" = None) -> "tuple[Figure, Any]":
         """Shares of the strata in the Gram matrix of H over log time; the semantic window is shaded."""
-        with _style():
+        with house_style():
             fig, ax = _axes(ax)
             self._strata(ax, "share_H", observed)
             _shade(ax, (observed or self.trajectory).window())
@@ -39,7 +39,7 @@ class Plots:
         self, letter: str = "z", observed: "Trajectory | None" = None, ax: "Axes | None" = None
     ) -> "tuple[Figure, Any]":
         """Singular values of W, H or Z = W H on the strata over log time."""
-        with _style():
+        with house_style():
             fig, ax = _axes(ax)
             self._strata(ax, letter, observed)
             name = {"w": "W", "h": "H", "z": "Z = WH"}[letter]
@@ -48,23 +48,24 @@ class Plots:
 
     def loss(self, observed: "Trajectory | None" = None, ax: "Axes | None" = None) -> "tuple[Figure, Any]":
         """Loss over time, both logarithmic."""
-        with _style():
+        with house_style():
             fig, ax = _axes(ax)
             data = self.trajectory.data
-            ax.plot(data["time"], data["loss"], "-", color=_color(0), label="forecast" if observed else None)
+            ax.plot(data["time"], data["loss"], "-", color=house_color(0), label="forecast" if observed else None)
             if observed is not None:
                 ax.plot(
-                    observed.data["time"], observed.data["loss"], "o", color=_color(1), label="observed", mfc="none"
+                    observed.data["time"], observed.data["loss"], "o", color=house_color(1), label="observed",
+                    mfc="none",
                 )
                 ax.legend()
-            _log_time(ax, self.trajectory.time)
+            log_time_axis(ax, self.trajectory.time)
             _shade(ax, (observed or self.trajectory).window())
             ax.set(yscale="log", ylabel="loss")
             return fig, ax
 
     def gram(self, times: Any = None, observed: "Trajectory | None" = None) -> "tuple[Figure, Any]":
         """Centred cosine Gram matrices of H at log-spaced times, sorted by attribute; observed ones below."""
-        with _style():
+        with house_style():
             rows = [self.trajectory] if observed is None else [self.trajectory, observed]
             chosen = log_spaced(self.trajectory.time, 5) if times is None else np.atleast_1d(times)
             import matplotlib.pyplot as plt
@@ -89,7 +90,7 @@ class Plots:
         data = self.trajectory.data
         for i, A in enumerate(self.trajectory.attributes.names[1:]):
             # The eighth stratum has the first one's colour, so neither its line nor its marker.
-            color, line, marker = _color(i), LINES[(i + 2 * (i // 7)) % 4], MARKERS[(i + i // 7) % 7]
+            color, line, marker = house_color(i), LINES[(i + 2 * (i // 7)) % 4], MARKERS[(i + i // 7) % 7]
             ax.plot(data["time"], data[variable].sel(stratum=A), line, color=color, label=A)
             if observed is not None:
                 ax.plot(
@@ -99,7 +100,7 @@ class Plots:
                     color=color,
                     mfc="none",
                 )
-        _log_time(ax, self.trajectory.time)
+        log_time_axis(ax, self.trajectory.time)
         ax.legend(title="line: forecast, dots: observed" if observed is not None else None, title_fontsize=8)
 
 
@@ -118,11 +119,12 @@ def log_spaced(times: np.ndarray, count: int) -> np.ndarray:
     return positive[[int(np.argmin(np.abs(np.log(positive / time)))) for time in wanted]]
 
 
-def _style() -> Any:
+def house_style() -> Any:
+    """The style file, for as long as the context lasts."""
     return matplotlib.style.context(STYLE)
 
 
-def _color(i: int) -> str:
+def house_color(i: int) -> str:
     """Colour i of the style's cycle; resolved now, since "C0" would be when the figure is drawn, outside the style."""
     colors = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
     return f"#{colors[i % len(colors)]}".replace("##", "#")
@@ -134,7 +136,7 @@ def _axes(ax: "Axes | None") -> "tuple[Any, Any]":
     return plt.subplots() if ax is None else (ax.figure, ax)
 
 
-def _log_time(ax: "Axes", times: np.ndarray) -> None:
+def log_time_axis(ax: "Axes", times: np.ndarray) -> None:
     """Log time, with a short linear stretch for t = 0 at the left."""
     positive = times[times > 0]
     if positive.size and times[0] == 0:
