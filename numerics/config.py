@@ -8,6 +8,8 @@ ridge = 1e-3
 [simulate]
 t = 1e5
 init = 1e-3
+
+A sweep has a [sweep] table beside them, which `sweep_design` reads.
 """
 
 import os
@@ -25,7 +27,11 @@ MODEL_KEYS = (
     "attributes", "labels", "loss", "targets", "cooccurrence", "kernel", "feature_kernel", "label_kernel", "ridge",
     "constraint", "width", "reduction",
 )  # fmt: skip
-SIMULATE_KEYS = ("t", "init", "gaussian", "full", "rtol", "atol", "seed", "certify", "optimizer")
+SIMULATE_KEYS = (
+    "t", "init", "gaussian", "full", "rtol", "atol", "seed", "certify", "optimizer", "dtype", "method",
+)  # fmt: skip
+SWEEP_KEYS = ("chunk", "keep", "grid", "random")
+TABLES = {"model": MODEL_KEYS, "simulate": SIMULATE_KEYS}
 
 
 def read_config(path: str | os.PathLike) -> tuple[UFM, dict[str, Any]]:
@@ -36,24 +42,37 @@ def read_config(path: str | os.PathLike) -> tuple[UFM, dict[str, Any]]:
     InputError
         For files that cannot be read, malformed TOML (with its line), unknown or missing keys, and bad values.
     """
+    tables = checked_tables(read_toml(path), TABLES, os.fspath(path))
+    return model_of(tables["model"]), simulate_arguments(tables["simulate"])
+
+
+def read_toml(path: str | os.PathLike) -> dict[str, Any]:
+    """What a TOML file holds; `InputError` where it cannot be read or is malformed."""
     try:
         with open(path, "rb") as file:
-            config = tomllib.load(file)
+            return tomllib.load(file)
     except OSError as error:
         raise InputError(f"config: cannot read {os.fspath(path)!r}: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"config: {os.fspath(path)!r} is no valid TOML: {error}.") from None
+
+
+def checked_tables(config: Mapping[str, Any], expected: Mapping[str, tuple[str, ...]], name: str) -> dict[str, dict]:
+    """The tables of a configuration; `InputError` where one or a key is unknown, or a table is missing."""
     tables = {}
-    for name, keys in (("model", MODEL_KEYS), ("simulate", SIMULATE_KEYS)):
-        tables[name] = config.pop(name, None)
-        if not isinstance(tables[name], dict):
-            raise InputError(f"config: {os.fspath(path)!r} has no [{name}] table.")
-        unknown = [key for key in tables[name] if key not in keys]
+    for table, keys in expected.items():
+        found = config.get(table)
+        if not isinstance(found, Mapping):
+            raise InputError(f"config: {name!r} has no [{table}] table.")
+        unknown = [key for key in found if key not in keys]
         if unknown:
-            raise InputError(f"config: [{name}] has no key {unknown[0]!r}; its keys are {', '.join(keys)}.")
-    if config:
-        raise InputError(f"config: unknown table or key {next(iter(config))!r}; a file has [model] and [simulate].")
-    return model_of(tables["model"]), _simulate_arguments(tables["simulate"])
+            raise InputError(f"config: [{table}] has no key {unknown[0]!r}; its keys are {', '.join(keys)}.")
+        tables[table] = dict(found)
+    unknown = [key for key in config if key not in expected]
+    if unknown:
+        listed = " and ".join(f"[{table}]" for table in expected)
+        raise InputError(f"config: unknown table or key {unknown[0]!r}; a file has {listed}.")
+    return tables
 
 
 def model_of(table: Mapping[str, Any]) -> UFM:
@@ -89,7 +108,8 @@ def _table(value: Any, key: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _simulate_arguments(table: dict[str, Any]) -> dict[str, Any]:
+def simulate_arguments(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `simulate` that a [simulate] table names."""
     arguments = dict(table)
     if "t" not in arguments:
         raise InputError("config: [simulate] needs t, an end time or a list of output times.")

@@ -27,10 +27,14 @@ _HOME = {
     "Run": "numerics.runs",
     "Start": "numerics.forecast",
     "StrataRecorder": "numerics.recorder",
+    "SweepError": "numerics.sweep_errors",
     "Trajectory": "numerics.trajectory",
     "analyse": "numerics.measures",
     "crosscheck": "numerics.crosscheck",
+    "agreement": "numerics.downstream",
     "crosscheck_many": "numerics.bands",
+    "crossover": "numerics.crossover",
+    "downstream": "numerics.downstream",
     "example_run": "numerics.runs",
     "forecast": "numerics.forecast",
     "gaussian": "numerics.simulate",
@@ -40,14 +44,19 @@ _HOME = {
     "kernel_strata": "numerics.kernel_strata",
     "load_checkpoints": "numerics.checkpoints",
     "load_run": "numerics.runs",
+    "load_sweep": "numerics.sweep_load",
     "observe": "numerics.observe",
     "observe_unbalanced": "numerics.least_squares",
+    "plan": "numerics.advice",
     "prove": "proofs.certificates",
     "riccati_solution": "numerics.riccati",
     "save_run": "numerics.runs",
     "simulate": "numerics.simulate",
+    "sweep": "numerics.sweep",
     "train": "numerics.train",
     "train_seeds": "numerics.train",
+    "targets_from_counts": "numerics.cooccurrence",
+    "kernel_from_counts": "numerics.cooccurrence",
     "write_bands": "numerics.bands_report",
     "write_report": "numerics.report",
 }
@@ -55,10 +64,14 @@ _HOME = {
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
+    from .numerics.advice import plan
     from .numerics.bands import Bands, crosscheck_many
     from .numerics.bands_report import write_bands
     from .numerics.checkpoints import load_checkpoints
     from .numerics.crosscheck import Check, crosscheck
+    from .numerics.cooccurrence import kernel_from_counts, targets_from_counts
+    from .numerics.crossover import crossover
+    from .numerics.downstream import agreement, downstream
     from .numerics.forecast import Start, forecast
     from .numerics.horizon import horizon
     from .numerics.integrate import IntegrationError
@@ -72,6 +85,9 @@ if TYPE_CHECKING:
     from .numerics.riccati import riccati_solution
     from .numerics.runs import Run, example_run, load_run, save_run
     from .numerics.simulate import gaussian, simulate
+    from .numerics.sweep import sweep
+    from .numerics.sweep_errors import SweepError
+    from .numerics.sweep_load import load_sweep
     from .numerics.train import train, train_seeds
     from .numerics.trajectory import Trajectory
     from .proofs.certificates import prove

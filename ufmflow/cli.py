@@ -44,8 +44,9 @@ def main() -> NoReturn:
         sys.exit(2)
     except RuntimeError as error:
         from .numerics.integrate import IntegrationError
+        from .numerics.sweep_errors import SweepError
 
-        if not isinstance(error, IntegrationError):
+        if not isinstance(error, (IntegrationError, SweepError)):
             raise
         typer.echo(f"ufmflow: {error}", err=True)
         sys.exit(1)
@@ -124,6 +125,57 @@ def simulate(
 
 
 @app.command()
+def sweep(
+    config: Annotated[Path, typer.Argument(help="TOML file with [model], [simulate] and [sweep] tables.")],
+    out: Annotated[Path, typer.Option(help="The store (zarr): new, or begun by the same sweep.")],
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler (extra: cluster).")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on this machine; 1 needs no Dask; by need if left out.")
+    ] = None,
+    memory: Annotated[float | None, typer.Option(help="GiB that a worker may take; what is free if left out.")] = None,
+    space: Annotated[float | None, typer.Option(help="GiB that the store may take; what is free if left out.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Refuse a sweep that takes longer.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run nothing; print size and cost.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Simulate all runs of a grid or a random design into one store.
+
+    A sweep that is interrupted, however, goes on where it was when the same command is given again.  Exit code 1 when
+    a run fails; runs whose model cannot be, such as a width too small for its structure, are refused one by one.
+
+    \b
+    Examples:
+      ufmflow sweep config.toml --out sweep.zarr --dry-run
+      ufmflow sweep config.toml --out sweep.zarr --workers 8 --hours 12
+      ufmflow sweep config.toml --out sweep.zarr --scheduler tcp://node1:8786
+    """
+    from .numerics.sweep import fill_store, plan_sweep
+
+    options: dict[str, Any] = {
+        "scheduler": scheduler, "workers": workers, "memory": memory, "space": space, "hours": hours,
+    }  # fmt: skip
+    if dry_run:
+        cost = plan_sweep(config, out, **options).estimate
+        _print(cost.to_dict(), as_json, cost.lines())
+        return
+    costs: list[Any] = []
+
+    def announce(cost: Any) -> None:
+        costs.append(cost)
+        if not as_json:
+            typer.echo("\n".join(cost.lines()))
+
+    with _progress("sweep") as progress:
+        store = fill_store(config, out, progress=progress, announce=announce, **options)
+    status, problems = store.counts(), store.problems(3)
+    summary = {"out": str(out), "estimate": costs[0].to_dict(), "runs": status, "problems": dict(problems)}
+    line = f"{out}: " + ", ".join(f"{count} {name}" for name, count in status.items() if count)
+    _print(summary, as_json, [line, *(f"run {run}: {problem}" for run, problem in problems)])
+    if status["failed"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def train(
     setting: Annotated[str, typer.Argument(help="objects, taxonomy, frames or collocations.")],
     out: Annotated[Path | None, typer.Option(help="Where to record the run: NAME or NAME.npz.")] = None,
@@ -135,9 +187,9 @@ def train(
     features: Annotated[int, typer.Option(help="Width d of the features.")] = 64,
     norm: Annotated[str, typer.Option(help="layernorm or rmsnorm.")] = "layernorm",
     final_affine: Annotated[bool, typer.Option("--final-affine", help="Give the final norm an affine part.")] = False,
-    optimizer: Annotated[str, typer.Option(help="sgd, momentum, adamw or muon.")] = "sgd",
+    optimizer: Annotated[str, typer.Option(help="sgd, momentum, adamw, sign or muon.")] = "sgd",
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    momentum: Annotated[float | None, typer.Option(help="Of momentum (0.9) and muon (0.95).")] = None,
+    momentum: Annotated[float | None, typer.Option(help="Of momentum (0.9), sign (0) and muon (0.95).")] = None,
     nesterov: Annotated[bool | None, typer.Option(help="Of momentum (no) and muon (yes).")] = None,
     betas: Annotated[str | None, typer.Option(help="Of adamw: 0.9,0.999.")] = None,
     schedule: Annotated[str, typer.Option(help="constant, cosine, linear, exponential or step.")] = "constant",
@@ -148,6 +200,17 @@ def train(
     weight_decay: Annotated[float, typer.Option(help="On all parameters.")] = 0.0,
     weight_decay_head: Annotated[float | None, typer.Option(help="In its place, on the head.")] = None,
     weight_decay_body: Annotated[float | None, typer.Option(help="In its place, on all but the head.")] = None,
+    final_norm: Annotated[bool, typer.Option("--final-norm/--no-final-norm", help="End the body in a norm.")] = True,
+    embedding_scale: Annotated[float, typer.Option(help="Multiplies the tokens' embeddings.")] = 1.0,
+    head_rate: Annotated[float, typer.Option(help="Multiplies the head's learning rate; 0 freezes it.")] = 1.0,
+    body_rate: Annotated[float, typer.Option(help="Multiplies the learning rate of all but the head.")] = 1.0,
+    smoothing: Annotated[float, typer.Option(help="Part of each label spread over those that share attributes.")] = 0.0,
+    smoothing_weights: Annotated[str | None, typer.Option(help="How, for example color=1/3,shape=2/3.")] = None,
+    average_from: Annotated[
+        int | None, typer.Option(help="Record the mean of the parameters from this step on.")
+    ] = None,
+    ridge_features: Annotated[float, typer.Option(help="Ridge on H, for a network without a final norm.")] = 0.0,
+    hold_out: Annotated[int | None, typer.Option(help="How many labels no step sees, for `ufmflow value`.")] = None,
     batch: Annotated[int | None, typer.Option(help="Contexts in a step; all of them if left out.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes the start and the batches; 0 if left out.")] = None,
@@ -177,7 +240,10 @@ def train(
         "nesterov": nesterov, "betas": None if betas is None else _numbers(betas, "--betas"), "schedule": schedule,
         "warmup": warmup, "final_lr": final_lr, "drop_every": drop_every, "drop_factor": drop_factor,
         "weight_decay": weight_decay, "weight_decay_head": weight_decay_head, "weight_decay_body": weight_decay_body,
-        "batch": batch, "steps": steps, "snapshots": snapshots, "kernels": kernels,
+        "batch": batch, "steps": steps, "snapshots": snapshots, "kernels": kernels, "final_norm": final_norm,
+        "embedding_scale": embedding_scale, "head_rate": head_rate, "body_rate": body_rate, "smoothing": smoothing,
+        "smoothing_weights": None if smoothing_weights is None else _pairs(smoothing_weights, "--smoothing-weights"),
+        "average_from": average_from, "ridge_features": ridge_features, "hold_out": hold_out,
     }  # fmt: skip
     if seed is not None and seeds is not None:
         raise InputError("--seed, --seeds: choose one of them.")
@@ -203,7 +269,8 @@ def train(
 def forecast(
     run: RunPath,
     level: Annotated[
-        str | None, typer.Option(help="modes, flow, map, flow_deep, map_deep, gated_linear or gated; by rule if none.")
+        str | None,
+        typer.Option(help="modes, flow, map, flow_deep, map_deep, gated_linear, gated, gated_doubling; by rule if none."),
     ] = None,
     from_step: FromStep = None,
     out: Annotated[Path | None, typer.Option(help="Where to save the trajectory (zarr).")] = None,
@@ -332,6 +399,85 @@ def _horizon(recorded: Any, gates: bool | None, out: Path | None, as_json: bool)
         for row in found.rows()
     ]
     _print(found.to_dict(), as_json, lines if page is None else [*lines, f"report: {page.resolve()}"])
+
+
+@app.command()
+def value(
+    run: RunPath,
+    out: Annotated[Path | None, typer.Option(help="Where to save the figure: .png, .pdf or .svg.")] = None,
+    ridge: Annotated[float, typer.Option(help="Penalty of the probes over the features' mean energy.")] = 0.1,
+    as_json: Json = False,
+) -> None:
+    """What the semantic window is worth: decoding, analogies and transfer along a run, beside the semantic index.
+
+    \b
+    Examples:
+      ufmflow value runs/objects --out value.png
+      ufmflow train objects --hold-out 6 --out runs/partial && ufmflow value runs/partial
+    """
+    from .numerics.downstream import agreement, downstream, series
+    from .numerics.runs import load_run
+
+    recorded = load_run(run)
+    found = downstream(recorded, ridge=ridge)
+    agreements, curves = agreement(found), series(found)
+    index = found["semantic_index"].values
+    timeline = [
+        {"step": int(step), "time": float(t), "semantic_index": float(index[i]),
+         **{name: float(curve[i]) for name, curve in curves.items()}}
+        for i, (step, t) in enumerate(zip(recorded.data["step"].values, recorded.time, strict=True))
+    ]  # fmt: skip
+    if out is not None:
+        from .numerics.figure_files import write_figure
+        from .numerics.value_plots import value_figure
+
+        write_figure(value_figure(found)[0], out)
+    summary = {"run": recorded.name, "held_out": found.attrs["held_out"], "timeline": timeline,
+               "agreement": [row.to_dict() for row in agreements]}  # fmt: skip
+    lines = [f"{'step':>8} {'index':>7} " + " ".join(f"{name:>17}" for name in curves)]
+    lines += [
+        f"{row['step']:>8} {row['semantic_index']:>7.3f} " + " ".join(f"{row[name]:>17.3f}" for name in curves)
+        for row in timeline[:: max(1, len(timeline) // 20)]
+    ]
+    lines += [row.statement for row in agreements]
+    _print(summary, as_json, lines if out is None else [*lines, f"figure: {out.resolve()}"])
+
+
+@app.command()
+def plan(
+    network: Annotated[str, typer.Argument(help="objects, taxonomy, frames or collocations, or a recorded run.")],
+    goal: Annotated[str, typer.Option(help="What is wanted.")] = "widest window",
+    option: Annotated[
+        list[str] | None, typer.Option(help="Training option of a setting, NAME=VALUE, as train has it; repeat it.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Look at this intervention alone; repeat it.")] = None,
+    precise: Annotated[
+        bool, typer.Option("--precise", help="Follow the network itself: slower, closer, any optimiser.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What to change about a training, and when to stop, so that its structure lasts: predicted before training.
+
+    Goals: 'semantic index >= 0.8 at loss <= 0.05 for color', 'widest window', 'permanent'; 'at loss <= ...' and
+    'for ATTRIBUTE' go with each and may be left out.  Exit code 1 when no intervention is predicted to reach the goal.
+
+    \b
+    Examples:
+      ufmflow plan objects --goal "semantic index >= 0.8 at loss <= 0.05 for color"
+      ufmflow plan taxonomy --option arch=transformer --option steps=4000 --goal permanent --precise
+      ufmflow plan runs/objects --only "body rate 0.1" --only "smoothing 0.1"
+    """
+    from .numerics.advice import plan as advise
+    from .numerics.advice_text import advice_lines
+    from .numerics.runs import load_run
+    from .numerics.settings import SETTINGS
+
+    source = network if network in SETTINGS else load_run(Path(network))
+    with _progress("plan") as progress:
+        found = advise(source, goal, only=only, precise=precise, progress=progress, **_options(option or [], "--option"))
+    _print(found.to_dict(), as_json, advice_lines(found))
+    if not found.reached:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -533,6 +679,20 @@ def _window_line(window: dict[str, float] | None, run: Any = None) -> str:
         f"semantic window ({'t' if run is None else 'step'}): {times}; height {window['height']:.3f}"
         f"{'; still open at the last step, so its end is not seen' if open_end else ''}"
     )
+
+
+def _options(texts: list[str], option: str) -> dict[str, Any]:
+    """NAME=VALUE, a value being what JSON makes of it, or else the text itself."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not name.strip() or not value.strip():
+            raise InputError(f"{option}: {text!r} is no NAME=VALUE; write for example arch=transformer.")
+        try:
+            found[name.strip().replace("-", "_")] = json.loads(value)
+        except ValueError:
+            found[name.strip().replace("-", "_")] = value.strip()
+    return found
 
 
 def _pairs(text: str, option: str) -> dict[str, str]:
