@@ -29,11 +29,12 @@ CASES = {
     "transformer of 4 layers, objects": ("objects", TRANSFORMER | {"layers": 4, "steps": 6000}, 0.02, 0.03),
     "transformer, objects, AdamW": (
         "objects", TRANSFORMER | {"optimizer": "adamw", "lr": 3e-4, "steps": 2000}, 0.03, 0.03),
+    "transformer, objects, sign": ("objects", TRANSFORMER | {"optimizer": "sign", "lr": 3e-4, "steps": 2000}, 0.03, 0.03),
     "transformer, objects, Muon": ("objects", TRANSFORMER | {"optimizer": "muon", "lr": 3e-4, "steps": 1500}, 0.03, 0.03),
     "MLP, objects, AdamW": ("objects", {"optimizer": "adamw", "lr": 3e-4, "steps": 2000}, 0.03, 0.03),
 }  # fmt: skip
 SEEDS = range(5)
-OPTIMISERS = {"SGD": "transformer, objects", "AdamW": "transformer, objects, AdamW", "Muon": "transformer, objects, Muon"}
+OPTIMISERS = {"SGD": "transformer, objects", **{x: f"transformer, objects, {x}" for x in ("AdamW", "sign", "Muon")}}
 LOSSES = (2.0, 1.0, 0.2)
 
 

@@ -13,11 +13,13 @@ Levels, from understanding to precision:
 - `flow_deep`, `map_deep`: Theta's part on stratum A grows as (phi_A/phi_A(0))^(2 - 2/L), as in a balanced product of
   L linear layers, phi_A the singular value of the current F;
 - `gated_linear`, `gated`: the network's own weights move, its gates stay as they start, or move to first order (see
-  `ufmflow.numerics.gated`): the kernel's own motion, in size and direction, under any optimiser.
+  `ufmflow.numerics.gated`): the kernel's own motion, in size and direction, under any optimiser;
+- `gated_doubling`: the gates are expanded anew along the forecast's own path, each time the steps have doubled.
 """
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -25,15 +27,19 @@ import numpy as np
 
 from ..theory.attributes import Attributes
 from ..theory.errors import InputError
+from ..theory.model import UFM
+from ..theory.persistence import margin_rows
 from . import strata
 from .integrate import IntegrationError, Progress, output_times
 from .matrices import MatrixFlow
+from .modes import log_partition
 from .runs import Run
 from .simulate import integrate_matrices, read_matrices, simulate
 from .start import KERNEL_LEVELS, Start, check
 from .trajectory import Trajectory, dataset
 
-GATED_LEVELS = ("gated_linear", "gated")
+GATED_LEVELS = ("gated_linear", "gated", "gated_doubling")
+FINEST = "gated_doubling"  # designated wherever the network is known
 LEVELS = (*KERNEL_LEVELS, *GATED_LEVELS)
 SMALL_HEAD = 1e-3  # w_A(0) of `modes`; below, the forecast no longer depends on it
 STEP_IS_SMALL = 0.01  # mean share RMSE between flow and map below which the continuous limit holds
@@ -63,7 +69,7 @@ def forecast(
     attributes : structure of the contexts; taken from a run
     t : output times, learning rate x steps (a run's recorded times if None)
     level : one of `modes`, `flow`, `map`, `flow_deep`, `map_deep`, and for runs that `train` recorded `gated_linear`,
-        `gated` (extra `train`); the designated one (see `designate` and `forecast_all`) if None
+        `gated`, `gated_doubling` (extra `train`); the designated one (see `designate` and `forecast_all`) if None
     W0, F0 : head (V, d) and mean-centred features before the norm (d, m) at initialisation
     labels, lr, depth : as in `Start`
 
@@ -91,7 +97,7 @@ def forecast(
                 f"level: {level!r} steps through a recorded run's own times; give the run without t, or use "
                 "ufmflow.numerics.gated.forecast_network."
             )
-        return _forecast_gated(source, level or "gated", progress)
+        return _forecast_gated(source, level or FINEST, progress)
     start = _start(source, attributes, inputs, W0, F0, labels, lr, depth)
     times = source.time if t is None and isinstance(source, Run) else output_times(_required(t, "t"))
     if level is None:
@@ -123,7 +129,8 @@ def designate(
             known[needed] = _forecast_level(start, times, needed, progress)
     apart = float(np.mean(np.sqrt(np.mean((known["flow"].shares() - known["map"].shares()) ** 2, axis=1))))
     if apart >= STEP_IS_SMALL:
-        return "map", f"flow and map differ by {apart:.4f} in shares (limit {STEP_IS_SMALL}): steps are large"
+        # A body's decay is known with the depth law alone.
+        return "map_deep" if start.decay_body else "map", f"flow and map differ by {apart:.4f} in shares (limit {STEP_IS_SMALL}): steps are large"
     why = f"flow and map differ by {apart:.4f} in shares (limit {STEP_IS_SMALL}): steps are small"
     return ("flow_deep" if start.depth is not None else "flow"), why
 
@@ -137,7 +144,7 @@ def forecast_all(
     ----------
     run : Run
     gates : whether to forecast with the network's gates expanded, too; if None, wherever the network is known at its
-        start (see `knows_network`).  The gated level is then the designated one.
+        start (see `knows_network`).  `gated_doubling` is then the designated one.
 
     Raises
     ------
@@ -160,7 +167,8 @@ def forecast_all(
 
         wanted = GATED_LEVELS if gates_move(run) else GATED_LEVELS[1:]
         found |= {level: _forecast_gated(run, level, progress) for level in wanted}
-        return found, "gated", "the network is known at its start, so its weights move and its gates are expanded there"
+        why = "the network is known at its start, so its weights move and its gates are expanded, anew at each doubling"
+        return found, FINEST, why
     assert start is not None
     level, why = designate(start, run.time, found)
     return found, level, why
@@ -214,18 +222,30 @@ def _forecast_level(start: Start, times: np.ndarray, level: str, progress: Progr
     if level == "modes":
         phi = np.sqrt(strata.energies(start.F.T, start.attributes))
         init = {A: (SMALL_HEAD, value) for A, value in zip(start.attributes.names, phi, strict=True)}
-        found = simulate(start.model, start.flow_time(times), init=init, progress=progress)
-        return _named(Trajectory(found.data.assign_coords(time=times)), level)
-    flow = MatrixFlow.of(start.model, _kernel_action(start, deep=level.endswith("deep")))
-    if level.startswith("flow"):
-        pairs = integrate_matrices(flow, start.W, start.F, start.flow_time(times), RTOL, ATOL, progress)
-    else:
-        pairs = _steps(flow, start, times, progress)
-    variables, kept = read_matrices(flow, pairs)
+        found = simulate(start.model, start.flow_time(times), init=init, progress=progress).data
+        if start.targets is not None:
+            found["loss"] = ("time", one_hot_loss(found["z"].values, start.attributes, start.labels))
+        return _named(Trajectory(found.assign_coords(time=times)), level)
+    flow, pairs = matrices_of(start, times, level, progress)
+    # Runs record the loss of the labels themselves, whatever targets they are trained on.
+    plain = MatrixFlow.of(replace_targets(flow.model)) if start.targets is not None else flow
+    variables, kept = read_matrices(plain, pairs)
     config = json.dumps(flow.model.config())
     return _named(
         Trajectory(dataset(start.attributes, start.labels, times, *variables, model=config).assign(kept)), level
     )
+
+
+def matrices_of(
+    start: Start, times: np.ndarray, level: str, progress: Progress | None = None
+) -> tuple[MatrixFlow, list[tuple[np.ndarray, np.ndarray]]]:
+    """The flow of whole matrices of a level but `modes`, and W (V, d) and features F (d, m) at each time."""
+    flow = MatrixFlow.of(start.model, _kernel_action(start, deep=level.endswith("deep")))
+    if start.decay_body:
+        flow = replace(flow, decay=start.body_rate * start.decay_body * int(start.depth or 1))
+    if level.startswith("flow"):
+        return flow, integrate_matrices(flow, start.W, start.F, start.flow_time(times), RTOL, ATOL, progress)
+    return flow, _steps(flow, start, times, progress)
 
 
 def _named(trajectory: Trajectory, level: str) -> Trajectory:
@@ -234,7 +254,7 @@ def _named(trajectory: Trajectory, level: str) -> Trajectory:
 
 def _kernel_action(start: Start, deep: bool) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """X -> X Theta, or with the depth law X -> X D Theta D, D = sum_A (phi_A/phi_A(0))^(1 - 1/L) P_A."""
-    Theta = start.kernel
+    Theta = start.body_rate * start.kernel
     if not deep:
         return lambda X, F: X @ Theta
     m = len(Theta)
@@ -251,6 +271,28 @@ def _kernel_action(start: Start, deep: bool) -> Callable[[np.ndarray, np.ndarray
         return X @ D @ Theta @ D
 
     return action
+
+
+def replace_targets(model: UFM) -> UFM:
+    """The model with one-hot targets."""
+    return UFM(
+        model.attributes, labels=model.labels, loss=model.loss, feature_kernel=model.feature_kernel,
+        label_kernel=model.label_kernel, ridge=model.ridge, constraint=model.constraint, width=model.width,
+        reduction=model.reduction,
+    )  # fmt: skip
+
+
+def one_hot_loss(z: np.ndarray, attributes: Attributes, labels: Any) -> np.ndarray:
+    """Mean cross-entropy (T,) of the labels themselves at singular values z (T, strata of the contexts) of the logits.
+
+    log(1 + sum_T v_T exp(-M_T)) with the margins M_T = sum_A m_A (1 - chi_A(T)) z_A / (V sqrt(r)).
+    """
+    kept = attributes.keep(labels)
+    columns = [attributes.names.index(A) for A in kept.names]
+    rows = np.array(margin_rows(kept, kept.names), dtype=float)
+    margins = z[:, columns] @ rows.T / np.sqrt(float(attributes.cardinality / kept.cardinality))
+    valency = [float(T.valency) for T in kept.relations[:-1]]
+    return log_partition(*margins.T, *valency)
 
 
 def _steps(

@@ -4,6 +4,8 @@ The steps are those of the run's optimiser (momentum, AdamW, Muon, schedules, ba
 by the network whose gates are those of the start, frozen (`gated_linear`) or to first order in their motion (`gated`);
 see `ufmflow.numerics.gates`.  At the start the first order has the network's own kernel exactly, whatever its
 dependence on the features' direction, and from there the kernel moves with the weights.  Nothing is fitted.
+`gated_doubling` expands the gates anew where the forecast itself has brought the weights, each time that the steps
+since the start have doubled: 1, 2, 4, 8, ...; a thousand steps rest on ten sets of gates.
 
 A forecast costs about what training costs.  Importing this module needs torch (the extra `train`).
 """
@@ -27,7 +29,7 @@ from .train import reproducible
 from .training_steps import Training
 from .trajectory import Trajectory
 
-ORDERS = {"gated_linear": 0, "gated": 1}
+ORDERS = {"gated_linear": 0, "gated": 1, "gated_doubling": 1}
 SAME = 1e-4  # of the recorded start, beyond rounding in another version of torch
 
 
@@ -38,7 +40,7 @@ def forecast_gated(run: Run, level: str, progress: Progress | None = None) -> Tr
     ----------
     run : Run
         Its network is built anew from its record, brought to its first step, and compared with what was recorded there.
-    level : "gated" or "gated_linear"
+    level : "gated", "gated_linear" or "gated_doubling"
 
     Returns
     -------
@@ -51,22 +53,62 @@ def forecast_gated(run: Run, level: str, progress: Progress | None = None) -> Tr
     IntegrationError
         When the loss stops being finite.
     """
+    if run.meta.get("hold_out"):
+        raise InputError(
+            f"run: {run.name} held labels out of training, which no forecast covers; see `ufmflow value`."
+        )
     plan = Plan.of_record(run.meta)
     with reproducible(plan.seed):
         training = _at_start(run, plan)
-        training.expand_gates(ORDERS[level])
-        recorded = run.data["step"].values
-        H, W = [], []
-        for done, step in enumerate(recorded):
-            while training.step < step:
-                _advance(training, level)
-            H.append(_embeddings(training))
-            W.append(training.network.head.weight.detach().numpy().copy())
-            if progress is not None:
-                progress(done, len(recorded) - 1)
+        H, W, _ = _follow(training, run.data["step"].values, level, progress)
     # Contexts of a plan are in the formula's order.
-    found = observe(np.stack(H), np.stack(W), plan.contexts.label, Attributes(str(run.attributes)), run.time)
+    found = observe(H, W, plan.contexts.label, Attributes(str(run.attributes)), run.time)
     return Trajectory(found.data.assign_attrs(source=f"forecast {level}"))
+
+
+def forecast_plan(plan: Plan, steps: np.ndarray, level: str, progress: Progress | None = None) -> Trajectory:
+    """Forecast a training plan before anything is trained, at increasing steps from its start on.
+
+    Examples
+    --------
+    >>> plan = Plan("objects", width=8, features=4, steps=20)
+    >>> forecast_plan(plan, np.array([0, 20]), "gated").time.round(6).tolist()
+    [0.0, 0.1]
+    """
+    with reproducible(plan.seed):
+        H, W, times = _follow(Training(plan), steps, level, progress)
+    found = observe(H, W, plan.contexts.label, Attributes(plan.formula), times)
+    return Trajectory(found.data.assign_attrs(source=f"forecast {level}"))
+
+
+def _follow(
+    training: Training, steps: np.ndarray, level: str, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """H (T, m, d), W (T, V, d) and flow times (T,) of the expanded network at its steps."""
+    training.expand_gates(ORDERS[level])
+    H, W, times = [], [], []
+    for done, step in enumerate(steps):
+        while training.step < step:
+            if level == "gated_doubling" and doubled(training.step - int(steps[0])):
+                training.expand_gates(ORDERS[level])
+            _advance(training, level)
+        H.append(_embeddings(training))
+        W.append(training.shown.head.weight.detach().numpy().copy())
+        times.append(training.time)
+        if progress is not None:
+            progress(done, len(steps) - 1)
+    return np.stack(H), np.stack(W), np.array(times)
+
+
+def doubled(steps: int) -> bool:
+    """Whether a number of steps is a power of two.
+
+    Examples
+    --------
+    >>> [n for n in range(20) if doubled(n)]
+    [1, 2, 4, 8, 16]
+    """
+    return steps > 0 and steps & (steps - 1) == 0
 
 
 def gates_move(run: Run) -> bool:
@@ -97,7 +139,7 @@ def forecast_network(
         At which the forecast is read off.
     optimizer : callable, parameters -> torch optimiser
         For example `lambda p: torch.optim.AdamW(p, lr=1e-3)`; its learning rate at the start gives the time axis.
-    level : "gated" or "gated_linear"
+    level : "gated", "gated_linear" or "gated_doubling"
 
     Returns
     -------
@@ -137,6 +179,8 @@ def forecast_network(
     H, W, step = [], [], 0
     for done, until in enumerate(wanted):
         while step < until:
+            if level == "gated_doubling" and doubled(step):
+                expansion = GateExpansion(moving.embeddings, inputs, ORDERS[level])
             with expansion:
                 logits = moving(inputs)
             loss = torch.nn.functional.cross_entropy(logits, target)
@@ -161,7 +205,7 @@ def _at_start(run: Run, plan: Plan) -> Training:
     training = Training(plan)
     while training.step < int(run.data["step"].values[0]):
         training.advance()
-    for name, found in (("H", _embeddings(training)), ("W", training.network.head.weight.detach().numpy())):
+    for name, found in (("H", _embeddings(training)), ("W", training.shown.head.weight.detach().numpy())):
         recorded = run.data[name].values[0]
         if found.shape != recorded.shape or np.abs(found - recorded).max() > SAME * np.abs(recorded).max():
             raise InputError(
@@ -180,4 +224,4 @@ def _advance(training: Training, level: str) -> None:
 
 def _embeddings(training: Training) -> np.ndarray:
     with torch.no_grad():
-        return training.network.embed(training.features()).numpy()
+        return training.shown.embed(training.features()).numpy()

@@ -25,6 +25,7 @@ LEVELS = {
     "map_deep": "map, kernel growing by the depth law",
     "gated": "weights move, gates of the start to first order",
     "gated_linear": "weights move, gates frozen at the start",
+    "gated_doubling": "weights move, gates to first order, anew at each doubling of the steps",
     "given": "the trajectory that was given",
 }
 

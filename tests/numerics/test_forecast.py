@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ufmflow.numerics import matrices, runs
+from ufmflow.numerics import full_flow, matrices, runs
 from ufmflow.numerics.crosscheck import compare, crosscheck
 from ufmflow.numerics.forecast import SMALL_HEAD, Start, designate, forecast
 from ufmflow.numerics.integrate import IntegrationError
@@ -194,8 +194,12 @@ def test_wrong_kernels_miss(start):
 
 @pytest.mark.parametrize("change", [lambda X, H: -X, None, lambda X, H: 0 * X])
 def test_wrong_tangents_miss(start, monkeypatch, change):
-    tangent = matrices.tangent
-    monkeypatch.setattr(matrices, "tangent", change or (lambda X, H: -tangent(X, H)))
+    wrong = change or (lambda X, H: -matrices.tangent(X, H))
+
+    def make_wrong(xp, X, H, scratch):
+        X[...] = wrong(X.T, H.T).T
+
+    monkeypatch.setattr(full_flow, "make_tangent", make_wrong)
     assert misses(start)
 
 

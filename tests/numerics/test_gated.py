@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from ufmflow.numerics.crosscheck import compare, crosscheck  # noqa: E402
-from ufmflow.numerics.forecast import forecast, forecast_all, knows_network  # noqa: E402
-from ufmflow.numerics.gated import forecast_gated, forecast_network  # noqa: E402
+from ufmflow.numerics.forecast import GATED_LEVELS, forecast, forecast_all, knows_network  # noqa: E402
+from ufmflow.numerics.gated import forecast_gated, forecast_network, forecast_plan  # noqa: E402
 from ufmflow.numerics.plan import Plan  # noqa: E402
 from ufmflow.numerics.runs import example_run, load_run  # noqa: E402
 from ufmflow.numerics.strata import matrix_eigenvalues  # noqa: E402
@@ -56,19 +56,49 @@ def test_the_forecast_starts_where_the_run_does_and_sees_no_more(runs):
 
 def test_runs_beyond_the_kernel_are_forecast_by_their_gates(runs):
     found, designated, why = forecast_all(runs["adamw"])
-    assert set(found) == {"gated_linear", "gated"} and designated == "gated" and "known at its start" in why
-    np.testing.assert_array_equal(forecast(runs["adamw"]).shares(), found["gated"].shares())
+    assert set(found) == set(GATED_LEVELS) and designated == "gated_doubling" and "known at its start" in why
+    np.testing.assert_array_equal(forecast(runs["adamw"]).shares(), found["gated_doubling"].shares())
     check = crosscheck(runs["adamw"])
-    assert check.designated == "gated" and check.confirmed
+    assert check.designated == "gated_doubling" and check.confirmed
     assert knows_network(runs["muon"]) and not knows_network(example_run())
 
 
-def test_a_relu_network_has_one_gated_level_beside_the_kernels(tmp_path):
-    run = load_run(train("objects", tmp_path / "run", width=96, features=32, steps=200, snapshots=6))
-    found, designated, _ = forecast_all(run)
-    assert {"flow", "map", "gated"} <= set(found) and "gated_linear" not in found and designated == "gated"
-    without, designated, _ = forecast_all(run, gates=False)
-    assert "gated" not in without and designated in without
+@pytest.fixture(scope="module")
+def switching(tmp_path_factory):
+    """A ReLU network whose units switch: large steps."""
+    stem = tmp_path_factory.mktemp("switching") / "run"
+    return load_run(train("objects", stem, width=96, features=32, steps=600, snapshots=12, lr=0.05))
+
+
+def test_a_relu_network_has_no_gates_that_move_smoothly(switching):
+    found, designated, _ = forecast_all(switching)
+    assert {"flow", "map", "gated", "gated_doubling"} <= set(found) and "gated_linear" not in found
+    assert designated == "gated_doubling"
+    without, designated, _ = forecast_all(switching, gates=False)
+    assert not set(GATED_LEVELS) & set(without) and designated in without
+
+
+@pytest.mark.parametrize("name", ["switching", "adamw"])
+def test_gates_expanded_anew_miss_less_than_those_of_the_start(runs, switching, name):
+    """Units that switch, and scores that move far, are followed up to what they do within one doubling."""
+    run = switching if name == "switching" else runs[name]
+    once, anew = (compare(run, forecast_gated(run, level)) for level in ("gated", "gated_doubling"))
+    assert anew.share_rmse_mean < 0.5 * once.share_rmse_mean
+    assert anew.loss_log_ratio_median < once.loss_log_ratio_median
+
+
+def test_doubling_sees_nothing_but_the_forecasts_own_path(runs):
+    """What a run did later changes nothing; where no doubling lies after the first step, both levels are one."""
+    run = runs["muon"]
+    later = run.data.copy(deep=True)
+    later["W"][1:] = 0.0
+    found = forecast_gated(run, "gated_doubling").shares()
+    np.testing.assert_array_equal(forecast_gated(type(run)(later), "gated_doubling").shares(), found)
+    plan = Plan("objects", **SMALL)
+    first, anew = (forecast_plan(plan, np.array([0, 1]), level).shares() for level in ("gated", "gated_doubling"))
+    np.testing.assert_array_equal(first, anew)
+    apart = [forecast_plan(plan, np.array([0, 40]), level).shares()[-1] for level in ("gated", "gated_doubling")]
+    assert np.abs(apart[0] - apart[1]).max() > 1e-7
 
 
 def test_another_start_than_the_record_builds_is_refused(runs):
