@@ -6,7 +6,8 @@ The body maps the tokens of context j to b_j in R^d.  With R = sqrt(d),
 
 so f_j is the feature before the norm, whose kernel and length drive the forecasts, and h_j the context embedding.  The
 norm has no epsilon: |u_j| = R holds exactly, and f_j follows from u_j and |f_j|.  With an affine part
-h_j = gain u_j + bias, entry by entry (RMSNorm has no bias), from gain 1 and bias 0.
+h_j = gain u_j + bias, entry by entry (RMSNorm has no bias), from gain 1 and bias 0.  Without a final norm
+h_j = f_j = b_j.
 """
 
 import math
@@ -37,6 +38,8 @@ class Network(nn.Module):
         The final norm.
     affine : bool
         Whether the final norm has a gain (and LayerNorm a bias), which are learned.
+    final : bool
+        Whether there is a final norm.
 
     Examples
     --------
@@ -46,10 +49,14 @@ class Network(nn.Module):
     (torch.Size([2, 24]), [2.828000068664551, 2.828000068664551])
     """
 
-    def __init__(self, body: nn.Module, features: int, labels: int, norm: str = "layernorm", affine: bool = False):
+    def __init__(
+        self, body: nn.Module, features: int, labels: int, norm: str = "layernorm", affine: bool = False,
+        final: bool = True,
+    ):  # fmt: skip
         super().__init__()
         self.body = body
-        self.centred = norm == "layernorm"
+        self.final = final
+        self.centred = final and norm == "layernorm"
         self.gain = nn.Parameter(torch.ones(features)) if affine else None
         self.bias = nn.Parameter(torch.zeros(features)) if affine and self.centred else None
         self.head = nn.Linear(features, labels, bias=False)
@@ -62,6 +69,8 @@ class Network(nn.Module):
 
     def embed(self, f: Tensor) -> Tensor:
         """Context embeddings H of features f: the final norm with its affine part, (m, d) -> (m, d)."""
+        if not self.final:
+            return f
         u = normalise(f)
         scaled = u if self.gain is None else self.gain * u
         return scaled if self.bias is None else scaled + self.bias
@@ -84,32 +93,35 @@ class MLPBody(nn.Module):
     """`layers` linear layers with ReLU between them, on the one-hot codes of all tokens side by side.
 
     Weights and biases start as PyTorch's `Linear` does.  Tokens of different positions never coincide, so the sum of
-    their one-hot codes over positions is their concatenation.
+    their one-hot codes over positions is their concatenation.  `scale` multiplies the codes.
     """
 
-    def __init__(self, vocabulary: int, layers: int, width: int, features: int):
+    def __init__(self, vocabulary: int, layers: int, width: int, features: int, scale: float = 1.0):
         super().__init__()
-        self.vocabulary = vocabulary
+        self.vocabulary, self.scale = vocabulary, scale
         sizes = [vocabulary, *[width] * (layers - 1), features]
         linear = [nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
         self.net = nn.Sequential(linear[0], *(part for layer in linear[1:] for part in (nn.ReLU(), layer)))
 
     def forward(self, tokens: Tensor) -> Tensor:
         codes = nn.functional.one_hot(tokens, self.vocabulary).sum(dim=1)
-        return self.net(codes.to(next(self.parameters()).dtype))
+        return self.net(self.scale * codes.to(next(self.parameters()).dtype))
 
 
 class TransformerBody(nn.Module):
     """A decoder-only transformer; the features are the residual stream at the last position.
 
     Token and position embeddings are learned and start with standard deviation 0.02; each of the `layers` blocks adds
-    causal attention and then a two-layer perceptron (`width`, GELU), each behind a norm with affine part.
+    causal attention and then a two-layer perceptron (`width`, GELU), each behind a norm with affine part.  `scale`
+    multiplies the token embeddings.
     """
 
     def __init__(
-        self, vocabulary: int, positions: int, layers: int, width: int, features: int, norm: str = "layernorm"
-    ):
+        self, vocabulary: int, positions: int, layers: int, width: int, features: int, norm: str = "layernorm",
+        scale: float = 1.0,
+    ):  # fmt: skip
         super().__init__()
+        self.scale = scale
         self.token = nn.Embedding(vocabulary, features)
         self.position = nn.Parameter(torch.empty(positions, features))
         self.blocks = nn.Sequential(*(Block(features, width, norm) for _ in range(layers)))
@@ -117,7 +129,7 @@ class TransformerBody(nn.Module):
         nn.init.normal_(self.position, std=EMBEDDING_STD)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.blocks(self.token(tokens) + self.position)[:, -1]
+        return self.blocks(self.scale * self.token(tokens) + self.position)[:, -1]
 
 
 class Block(nn.Module):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from ..theory.attributes import Attributes
@@ -14,6 +15,8 @@ from .networks import HEAD_STD, HEADS, NORMS
 from .options import flag, number, one_of, unused, whole
 from .schedule import Schedule
 from .settings import SETTINGS, Contexts, code
+from .smoothing import Smoothing
+from .transfer import held_out_labels
 
 
 class Arch(NamedTuple):
@@ -32,12 +35,18 @@ ARCHS = MappingProxyType(
         "transformer": Arch(2, 4, 0.002, 20_000, "transformer, {layers} layers, decoder-only, GELU, width {width}"),
     }
 )
-OPTIMIZERS = ("sgd", "momentum", "adamw", "muon")
-MOMENTUM = MappingProxyType({"momentum": (0.9, False), "muon": (0.95, True)})  # momentum, and whether Nesterov's
+OPTIMIZERS = ("sgd", "momentum", "adamw", "sign", "muon")
+# Momentum, and whether it is Nesterov's.
+MOMENTUM = MappingProxyType({"momentum": (0.9, False), "sign": (0.0, False), "muon": (0.95, True)})
 BETAS = (0.9, 0.999)
 # Options that a record tells by their own names.
 RECORDED = ("formula", "labels", "norm", "final_affine", "optimizer", "lr", "momentum", "nesterov", "betas", "batch",
-            "steps", "seed", "snapshots", "kernels")  # fmt: skip
+            "steps", "seed", "snapshots", "kernels", "embedding_scale", "head_rate", "body_rate",
+            "smoothing", "smoothing_weights", "average_from", "ridge_features", "hold_out")  # fmt: skip
+# Options that a record tells only where they are not these, so that records from before them stay what they are.
+USUAL = MappingProxyType({"embedding_scale": 1.0, "head_rate": 1.0, "body_rate": 1.0,
+                          "smoothing": 0.0, "smoothing_weights": None, "average_from": None,
+                          "ridge_features": 0.0, "hold_out": None})  # fmt: skip
 
 
 @dataclass(frozen=True, init=False)
@@ -61,12 +70,17 @@ class Plan:
         The final norm, and the norms in the transformer's blocks.
     final_affine : bool
         Whether the final norm has a gain (and LayerNorm a bias); H is recorded with it, logits are W H.
-    optimizer : "sgd", "momentum", "adamw" or "muon"
-        As torch.optim has them.  Muon's steps go to matrices, the head among them; the rest takes AdamW's.
+    final_norm : bool
+        False: no final norm, logits are W times the body's output.
+    embedding_scale : float
+        Multiplies the tokens' embeddings (the MLP's codes): how strongly contexts share parameters by their attributes.
+    optimizer : "sgd", "momentum", "adamw", "sign" or "muon"
+        As torch.optim has them; `sign` is `sign_descent.SignDescent`.  Muon's steps go to matrices, the head among
+        them; the rest takes AdamW's.
     lr : float, optional
         Learning rate; 0.005 for the MLP, 0.002 for the transformer.
     momentum : float, optional
-        In [0, 1), for `momentum` (0.9) and `muon` (0.95).
+        In [0, 1), for `momentum` (0.9), `sign` (0) and `muon` (0.95).
     nesterov : bool, optional
         For `momentum` (False) and `muon` (True).
     betas : two floats, optional
@@ -77,6 +91,21 @@ class Plan:
         As torch.optim takes it, on all parameters.
     weight_decay_head, weight_decay_body : float, optional
         In its place, on the head and on all other parameters.
+    head_rate, body_rate : float
+        Multiples of the learning rate for the head and for the rest; 0 freezes it.  Flow time is that of lr.
+    smoothing : float
+        In [0, 1): the part of each label that is spread over labels that share an attribute (see `smoothing`).
+        Recorded losses are those of the labels themselves.
+    smoothing_weights : mapping from attribute of the label to weight, optional
+        Which sum to one; equal on all attributes that the label does not consist of.
+    ridge_features : float
+        lam_H: adds lam_H/2 times the sum over contexts of |h_j|^2 to the loss, for a network without a final norm.
+    average_from : int, optional
+        From this step on, what is recorded is the network whose parameters are the mean of those of all steps since.
+    hold_out : int or whole numbers, optional
+        Labels whose contexts no step sees, for transfer to new combinations of attributes: their numbers in the
+        formula's order, or how many, which the seed then draws so that each value of each attribute loses about equally
+        many.  All contexts are recorded; recorded losses are those of the contexts that are trained on.
     batch : int, optional
         Contexts in a step, drawn without replacement until each has been seen, then anew; all of them by default.
         What is left of an epoch at its end is a smaller batch.
@@ -123,6 +152,14 @@ class Plan:
     seed: int
     snapshots: int
     kernels: int
+    final_norm: bool
+    embedding_scale: float
+    head_rate: float
+    body_rate: float
+    smoothing: Smoothing | None
+    average_from: int | None
+    hold_out: tuple[int, ...] | None
+    ridge_features: float
     contexts: Contexts = field(compare=False, repr=False)
 
     def __init__(
@@ -155,6 +192,15 @@ class Plan:
         seed: int = 0,
         snapshots: int = 40,
         kernels: int = 0,
+        final_norm: bool = True,
+        embedding_scale: float = 1.0,
+        head_rate: float = 1.0,
+        body_rate: float = 1.0,
+        smoothing: float = 0.0,
+        smoothing_weights: Mapping[str, Any] | None = None,
+        average_from: int | None = None,
+        hold_out: int | Iterable[int] | None = None,
+        ridge_features: float = 0.0,
     ):
         task = SETTINGS[one_of("setting", setting, SETTINGS)]
         kind = ARCHS[one_of("arch", arch, ARCHS)]
@@ -185,9 +231,19 @@ class Plan:
             "seed": whole("seed", seed, 0, 2**63 - 1),
             "snapshots": snapshots,
             "kernels": 0 if kernels == 0 else whole("kernels", kernels, 2, snapshots),
+            "embedding_scale": number("embedding_scale", embedding_scale),
+            "head_rate": number("head_rate", head_rate, zero=True),
+            "body_rate": number("body_rate", body_rate, zero=True),
+            "smoothing": Smoothing.of(Attributes(formula).keep(labels), smoothing, smoothing_weights),
+            "average_from": None if average_from is None else whole("average_from", average_from, 0, steps),
+            "hold_out": None if hold_out is None else held_out_labels(Attributes(formula).keep(labels), hold_out, seed),
+            "final_norm": flag("final_norm", final_norm),
+            "ridge_features": number("ridge_features", ridge_features, zero=True),
             "contexts": (contexts := code(Attributes(formula), labels, task.shown)),
-            "batch": None if batch is None else whole("batch", batch, 1, len(contexts.label)),
         }
+        trained = int(np.isin(contexts.label, resolved["hold_out"] or (), invert=True).sum())
+        resolved["batch"] = None if batch is None else whole("batch", batch, 1, trained)
+        _check_together(resolved)
         for name, value in resolved.items():
             object.__setattr__(self, name, value)
 
@@ -217,9 +273,15 @@ class Plan:
             schedule=schedule.pop("name"),
             weight_decay_head=meta.get("weight_decay_head", decay),
             weight_decay_body=meta.get("weight_decay_body", decay),
+            final_norm=meta.get("final_norm") != "none",
             **(given | sizes),
             **schedule,
         )
+
+    @property
+    def trained(self) -> np.ndarray:
+        """Row numbers of the contexts that steps see: all but those whose label is held out."""
+        return np.flatnonzero(np.isin(self.contexts.label, self.hold_out or (), invert=True))
 
     def describe(self) -> dict[str, Any]:
         """What NAME.json tells about the run before it is trained; two plans are equal when these are."""
@@ -235,7 +297,7 @@ class Plan:
             "d": self.features,
             "seed": self.seed,
             "head_std": HEAD_STD,
-            "final_norm": f"{NORMS[self.norm]} {'with' if self.final_affine else 'without'} affine part",
+            "final_norm": self._describe_norm(),
             "loss": "cross-entropy, mean over contexts",
             "body_depth": self.layers if self.arch == "mlp" else None,
             "setting": self.setting,
@@ -250,7 +312,18 @@ class Plan:
             "batch": self.batch,
             "snapshots": self.snapshots,
             "kernels": self.kernels,
+            **self._unusual(),
         }
+
+    def _describe_norm(self) -> str:
+        if not self.final_norm:
+            return "none"
+        return f"{NORMS[self.norm]} {'with' if self.final_affine else 'without'} affine part"
+
+    def _unusual(self) -> dict[str, Any]:
+        smoothed = {} if self.smoothing is None else self.smoothing.describe()
+        found = {name: getattr(self, name) for name in USUAL if name not in ("smoothing", "smoothing_weights")}
+        return {name: value for name, value in (found | smoothed).items() if value != USUAL[name]}
 
 
 def _network(description: str) -> tuple[str, dict[str, int]]:
@@ -280,12 +353,14 @@ def _momentum(optimizer: str, momentum: Any, nesterov: Any) -> dict[str, Any]:
         for name, value in (("momentum", momentum), ("nesterov", nesterov)):
             unused(name, value, f"the optimizer {optimizer}", "the optimizer momentum or muon")
         return {"momentum": None, "nesterov": None}
+    if optimizer == "sign":
+        unused("nesterov", nesterov, "the optimizer sign", "the optimizer momentum or muon")
     usual = MOMENTUM[optimizer]
     value = number("momentum", usual[0] if momentum is None else momentum, zero=True, below=1.0)
     ahead = flag("nesterov", usual[1] if nesterov is None else nesterov)
     if ahead and not value:
         raise InputError("nesterov: True looks ahead along the momentum, which is 0; give a momentum, or False.")
-    return {"momentum": value, "nesterov": ahead}
+    return {"momentum": value, "nesterov": None if optimizer == "sign" else ahead}
 
 
 def _betas(optimizer: str, betas: Any) -> tuple[float, float] | None:
@@ -297,6 +372,18 @@ def _betas(optimizer: str, betas: Any) -> tuple[float, float] | None:
         raise InputError(f"betas: {betas!r}; give two numbers >= 0 and < 1, such as 0.9 and 0.999.")
     first, second = (number("betas", value, zero=True, below=1.0) for value in pair)
     return first, second
+
+
+def _check_together(resolved: Mapping[str, Any]) -> None:
+    if not resolved["final_norm"] and resolved["final_affine"]:
+        raise InputError("final_affine: True, but final_norm is False; leave one of them out.")
+    if resolved["ridge_features"] and resolved["final_norm"]:
+        raise InputError(
+            f"ridge_features: {resolved['ridge_features']:g}, but the final norm holds the length of every feature, so "
+            "a ridge on H has no effect; take the norm away, or let weights decay."
+        )
+    if not resolved["head_rate"] and not resolved["body_rate"]:
+        raise InputError("head_rate, body_rate: both are 0, so nothing is trained; give one of them a positive number.")
 
 
 def _other(argument: str, value: Any, decay: float) -> float:

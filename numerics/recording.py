@@ -1,7 +1,7 @@
 """What a training run records on its way, and the file from which an interrupted one goes on.
 
-At each recorded step: H, W, |f_j|, flow time, and with an affine part of the final norm its gain and bias; at the start,
-and at some of the recorded steps where the plan asks for it, the empirical kernel of the features before the norm.
+At each recorded step: H, W, |f_j|, flow time, and with an affine part of the final norm its gain and bias; at the
+start, and at some of the recorded steps where the plan asks for it, the empirical kernel of the features before the norm.
 """
 
 import io
@@ -66,7 +66,7 @@ class Recording:
         """Record the step that the training is at, where it is one of those to be recorded."""
         if training.step not in self._wanted:
             return
-        network, f = training.network, training.features()
+        network, f = training.shown, training.features()
         with torch.no_grad():
             found = {"H": network.embed(f), "W": network.head.weight, "feature_norm": f.norm(dim=1)}
             for name, part in (("final_gain", network.gain), ("final_bias", network.bias)):
@@ -92,7 +92,10 @@ class Recording:
         label = self.plan.contexts.label
         kernel_init = series.pop("kernel_init")[0]
         # In double precision: near collapse the loss is the difference of nearly equal numbers.
-        losses = np.array([_cross_entropy(w, h, label) for w, h in zip(series["W"], series["H"], strict=True)])
+        rows = self.plan.trained
+        losses = np.array([
+            _cross_entropy(w, h[rows], label[rows]) for w, h in zip(series["W"], series["H"], strict=True)
+        ])  # fmt: skip
         arrays = {"step": self.steps, **series, "loss": losses, "label": label, "kernel_init": kernel_init}
         return arrays | ({"kernel_step": self.kernel_steps} if "kernel" in arrays else {})
 

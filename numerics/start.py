@@ -1,5 +1,6 @@
 """What a forecast from the kernel starts from: the kernel, the features and the head of a network at one moment."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..theory.model import UFM
 from ..theory.optimisers import effective_time
 from . import strata
 from .runs import Run
+from .smoothing import Smoothing
 from .trajectory import in_formula_order
 
 KERNEL_LEVELS = ("modes", "flow", "map", "flow_deep", "map_deep")
@@ -30,6 +32,12 @@ class Start:
     lr : learning rate of the discrete steps; None when only flows are asked for
     depth : number of linear layers of the body; None when unknown
     momentum, nesterov : of the steps, in PyTorch's convention
+    head_rate, body_rate : multiples of the learning rate, for the head and for the features
+    decay_head, decay_body : weight decay.  Of the head it is a ridge on W; a balanced body of L layers shrinks its
+        features at L times its decay, and its kernel with them by the depth law, which has to be known.
+    targets : eigenvalue of the labels' soft targets on each stratum; None for one-hot
+    normalized : whether the network ends in a norm; if not, F is H
+    ridge_features : ridge on H, without a final norm
     """
 
     attributes: Attributes
@@ -41,6 +49,13 @@ class Start:
     depth: int | None = None
     momentum: float = 0.0
     nesterov: bool = False
+    head_rate: float = 1.0
+    body_rate: float = 1.0
+    decay_head: float = 0.0
+    decay_body: float = 0.0
+    targets: Mapping[str, Any] | None = None
+    normalized: bool = True
+    ridge_features: float = 0.0
 
     @classmethod
     def of(cls, run: Run) -> "Start":
@@ -53,13 +68,24 @@ class Start:
                 f"step: the run {run.name} starts at step {run.data['step'].values[0]}, where no kernel was measured; "
                 "record it from step 0."
             )
-        optimizer, decay = run.meta.get("optimizer", "sgd"), run.meta.get("weight_decay", 0.0)
-        if str(optimizer).lower() not in ("sgd", "momentum") or decay:
+        optimizer, depth = run.meta.get("optimizer", "sgd"), run.body_depth
+        decay = run.meta.get("weight_decay_body", run.meta.get("weight_decay", 0.0))
+        if str(optimizer).lower() not in ("sgd", "momentum") or (decay and depth is None):
             raise InputError(
                 f"optimizer: the run {run.name} used {optimizer} with weight decay {decay}; a forecast from the kernel "
-                "covers full-batch sgd, with or without momentum, and no weight decay; ask for the level gated."
+                "covers full-batch sgd, with or without momentum, and weight decay of the body for a known depth "
+                "alone; ask for the level gated."
             )
         batch = run.meta.get("batch")
+        if run.meta.get("hold_out"):
+            raise InputError(
+                f"run: {run.name} held labels out of training, which no forecast covers; see `ufmflow value`."
+            )
+        if run.meta.get("average_from") is not None:
+            raise InputError(
+                f"run: {run.name} records the mean of its checkpoints; a forecast from the kernel has no parameters to "
+                "average, so ask for the level gated."
+            )
         if (batch and batch < run.data.sizes["context"]) or run.meta.get("final_affine"):
             odd = "a final norm with affine part" if run.meta.get("final_affine") else f"batches of {batch} contexts"
             raise InputError(
@@ -75,7 +101,12 @@ class Start:
         lr = None if schedule.get("name", "constant") != "constant" or schedule.get("warmup") else run.lr
         kernel, momentum = run.data["kernel_init"].values, run.meta.get("momentum") or 0.0
         nesterov = bool(run.meta.get("nesterov"))
-        return cls(run.attributes, run.labels, kernel, W, F, lr, run.body_depth, momentum, nesterov)
+        decay_head = run.meta.get("weight_decay_head", run.meta.get("weight_decay", 0.0))
+        return cls(
+            run.attributes, run.labels, kernel, W, F, lr, depth, momentum, nesterov, run.meta.get("head_rate", 1.0),
+            run.meta.get("body_rate", 1.0), decay_head, decay, smoothed_targets(run.attributes, run.labels, run.meta),
+            run.meta.get("final_norm") != "none", run.meta.get("ridge_features", 0.0),
+        )  # fmt: skip
 
     @classmethod
     def of_network(
@@ -136,14 +167,16 @@ class Start:
 
     @property
     def model(self) -> UFM:
-        """The `normalized` model with Theta's eigenvalues on the strata."""
+        """The model with Theta's eigenvalues on the strata, `normalized` where the network ends in a norm."""
         kernel = strata.matrix_eigenvalues(self.kernel, self.attributes)
         # Theta is a Gram matrix: where it vanishes on a stratum, rounding may put the eigenvalue below 0.
         rounding = ROUNDING * max(map(abs, kernel.values()))
-        kernel = {A: 0.0 if -rounding <= value < 0 else value for A, value in kernel.items()}
+        kernel = {A: self.body_rate * (0.0 if -rounding <= value < 0 else value) for A, value in kernel.items()}
         return UFM(
-            self.attributes, labels=self.labels, feature_kernel=kernel, constraint="normalized", width=self.F.shape[0]
-        )
+            self.attributes, labels=self.labels, feature_kernel=kernel, label_kernel=self.head_rate,
+            targets=self.targets, ridge=(self.decay_head, self.ridge_features), width=self.F.shape[0],
+            constraint="normalized" if self.normalized else "free",
+        )  # fmt: skip
 
     def flow_time(self, times: np.ndarray) -> np.ndarray:
         """The time of gradient flow at times of the run (learning rate x steps): what momentum makes of it.
@@ -157,12 +190,20 @@ class Start:
         return effective_time(np.rint(times / self.lr).astype(int), self.lr, self.momentum, nesterov=self.nesterov)
 
     def levels(self) -> tuple[str, ...]:
-        """The levels that can be forecast: `map` needs a learning rate, the depth law a depth."""
+        """The levels that can be forecast: `map` needs a learning rate, a body's decay the depth law, that a depth."""
         return tuple(
             level
             for level in KERNEL_LEVELS
             if (self.lr is not None or "map" not in level) and (self.depth is not None or "deep" not in level)
-        )
+            and (not self.decay_body or "deep" in level)
+            and (level != "modes" or self.F.shape[0] >= self.F.shape[1])  # a direction for every context
+        )  # fmt: skip
+
+
+def smoothed_targets(attributes: Attributes, labels: Any, meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The eigenvalues of a run's soft targets from its record; None for one-hot ones."""
+    found = Smoothing.of(attributes.keep(labels), meta.get("smoothing", 0.0), meta.get("smoothing_weights"))
+    return None if found is None else found.eigenvalues()
 
 
 def check(start: Start) -> None:

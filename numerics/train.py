@@ -53,7 +53,8 @@ def train(setting: str, out: str | os.PathLike, *, progress: Progress | None = N
         What to train and how, as `plan.Plan` takes it: `formula`, `labels`, `arch`, `layers`, `width`, `features`,
         `norm`, `final_affine`, `optimizer`, `lr`, `momentum`, `nesterov`, `betas`, `schedule`, `warmup`, `final_lr`,
         `drop_every`, `drop_factor`, `weight_decay`, `weight_decay_head`, `weight_decay_body`, `batch`, `steps`,
-        `seed`, `snapshots`, `kernels`.
+        `seed`, `snapshots`, `kernels`, `final_norm`, `embedding_scale`, `head_rate`, `body_rate`, `smoothing`,
+        `smoothing_weights`, `average_from`, `ridge_features`, `hold_out`.
 
     Returns
     -------
@@ -161,7 +162,8 @@ def estimate(setting: str, **options: Any) -> dict[str, Any]:
             training.advance()
         seconds_step = (time.perf_counter() - begun) / TIMED_STEPS
     kernels = len(set(recording.kernel_steps.tolist()) | {0})
-    slots = {"sgd": 2, "momentum": 3, "adamw": 4, "muon": 3}[plan.optimizer]  # weights, gradients, the optimiser's own
+    # Weights, gradients, the optimiser's own.
+    slots = {"sgd": 2, "momentum": 3, "adamw": 4, "sign": 3, "muon": 3}[plan.optimizer]
     snapshot = 4 * plan.features * (m + plan.contexts.n_labels)
     gradients = min(KERNEL_MEMORY, 8 * (m + 3) * size * plan.features)
     return {
