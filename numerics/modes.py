@@ -79,36 +79,36 @@ def compile_modes(model: UFM, optimizer: str = "sgd") -> Modes:
     check_numbers(model)
     if optimizer == "normalized" and model.width is None:
         raise InputError("width: steps of root mean square 1 need the number of entries; give the model width=d.")
-    template = _template(model)
-    flow, rates, jacobian, outputs = _compiled(template, optimizer)
-    values = _parameter_values(model)
+    template = template_of(model)
+    flow, rates, jacobian, outputs = compiled(template, optimizer)
+    values = values_of(model)
     n, strata = len(flow.state), len(model.attributes.names)
 
     def evaluate(function: Callable, y: np.ndarray) -> list:
         return function(*y, *values)
 
     def rhs(y: np.ndarray) -> np.ndarray:
-        return _stacked(evaluate(rates, y), y.shape[1:])
+        return stacked(evaluate(rates, y), y.shape[1:])
 
     def jac(y: np.ndarray) -> np.ndarray:
         assert jacobian is not None
-        return _stacked(evaluate(jacobian, y), y.shape[1:]).reshape(n, n)
+        return stacked(evaluate(jacobian, y), y.shape[1:]).reshape(n, n)
 
     def read(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        found = _stacked(evaluate(outputs, y), y.shape[1:])
+        found = stacked(evaluate(outputs, y), y.shape[1:])
         return found[:strata], found[strata : 2 * strata], found[2 * strata : 3 * strata], found[-1]
 
     return Modes(flow, rhs, jac if jacobian else None, read)
 
 
-def _stacked(rows: list, shape: tuple[int, ...]) -> np.ndarray:
+def stacked(rows: list, shape: tuple[int, ...]) -> np.ndarray:
     out = np.empty((len(rows), *shape))
     for i, row in enumerate(rows):
         out[i] = row
     return out
 
 
-def _template(model: UFM) -> UFM:
+def template_of(model: UFM) -> UFM:
     """The model with symbols for what may vary; targets stay exact, since a one-hot's zeros must stay zeros."""
     return UFM(
         model.attributes,
@@ -124,11 +124,11 @@ def _template(model: UFM) -> UFM:
     )
 
 
-def _parameters(template: UFM) -> list[sp.Expr]:
+def parameters_of(template: UFM) -> list[sp.Expr]:
     return [*template.feature_kernel.values(), *template.label_kernel.values(), *template.ridge, WIDTH]
 
 
-def _parameter_values(model: UFM) -> list[float]:
+def values_of(model: UFM) -> list[float]:
     width = 1.0 if model.width is None else float(model.width)
     return [
         *map(float, model.feature_kernel.values()),
@@ -139,16 +139,16 @@ def _parameter_values(model: UFM) -> list[float]:
 
 
 @lru_cache(maxsize=32)
-def _compiled(template: UFM, optimizer: str) -> tuple[ModeFlow, Callable, Callable | None, Callable]:
+def compiled(template: UFM, optimizer: str) -> tuple[ModeFlow, Callable, Callable | None, Callable]:
     flow = derive(template, optimizer).flow
-    arguments = [*flow.state, *_parameters(template)]
+    arguments = [*flow.state, *parameters_of(template)]
 
     def generate(expressions: list[sp.Expr], definitions: Definitions = flow.definitions) -> Callable:
         for expression in [*expressions, *(value for _, value in definitions)]:
-            _check_heads(expression)
-        needed = _needed(definitions, expressions)
+            check_heads(expression)
+        wanted = needed(definitions, expressions)
         return sp.lambdify(
-            arguments, expressions, [{"LogPartition": log_partition}, "numpy"], cse=lambda exprs: (needed, exprs)
+            arguments, expressions, [{"LogPartition": log_partition}, "numpy"], cse=lambda exprs: (wanted, exprs)
         )
 
     zero = sp.S(0)
@@ -173,7 +173,7 @@ def jacobian_entries(flow: ModeFlow) -> tuple[list[sp.Expr], Definitions]:
     return [row.get(x, sp.S(0)) for row in rows for x in flow.state], (*flow.definitions, *slopes)
 
 
-def _needed(definitions: Definitions, expressions: list[sp.Expr]) -> list[tuple[sp.Symbol, sp.Expr]]:
+def needed(definitions: Definitions, expressions: list[sp.Expr]) -> list[tuple[sp.Symbol, sp.Expr]]:
     """The definitions that the expressions rest on, in order."""
     wanted = set().union(*(expression.free_symbols for expression in expressions))
     kept = []
@@ -184,7 +184,7 @@ def _needed(definitions: Definitions, expressions: list[sp.Expr]) -> list[tuple[
     return kept[::-1]
 
 
-def _check_heads(expression: sp.Expr) -> None:
+def check_heads(expression: sp.Expr) -> None:
     for node in sp.preorder_traversal(expression):
         if not (node.is_Atom or isinstance(node, KNOWN_HEADS)):
             raise TypeError(f"no array code is known for {type(node).__name__} in {node}")

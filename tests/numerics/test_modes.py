@@ -151,7 +151,7 @@ def test_the_loss_is_accurate_at_margins_of_thousands(z, soft):
 @pytest.mark.parametrize("head", [sp.sin, sp.Max, sp.Function("f"), sp.Abs, sp.log])
 def test_functions_without_array_code_are_refused(head, monkeypatch):
     model = UFM("a[2] * b[2]")
-    modes._compiled.cache_clear()
+    modes.compiled.cache_clear()
 
     def altered(model, optimizer):
         system = derive(model, optimizer)
