@@ -17,17 +17,19 @@ from typing import Any
 
 import xarray as xr
 
+from ..theory.errors import InputError
 from .config import read_toml
+from .devices import open_device
 from .integrate import Progress
 from .options import number, whole
 from .sweep_design import Design
 from .sweep_estimate import (
     Estimate,
-    available_memory,
     check_hours,
     check_members,
     check_sizes,
     counted,
+    is_full,
     on_workers,
     timed,
 )
@@ -52,6 +54,9 @@ def sweep(config: Mapping[str, Any] | str | os.PathLike, out: Any = None, **opti
         Of the store, new or of the same design; without it nothing is left on disk.
     scheduler : str, optional
         Address of a Dask scheduler whose workers see `out` (extra `cluster`).
+    device : "cpu" or "cuda"
+        Where whole matrices (`full = true`) are integrated; with "cuda" each worker has one GPU (dask-cuda), and so has
+        this process, which tries some runs before the sweep.
     workers : int, optional
         Processes on this machine (extra `cluster`); 1, the default, is this one and needs no Dask.  Guard a script that
         asks for more with `if __name__ == "__main__":`, as multiprocessing needs.
@@ -104,6 +109,7 @@ def plan_sweep(
     out: Any,
     *,
     scheduler: str | None = None,
+    device: str = "cpu",
     workers: int | None = 1,
     memory: float | None = None,
     space: float | None = None,
@@ -117,23 +123,28 @@ def plan_sweep(
     design = (
         Design.of(read_toml(config), os.fspath(config)) if isinstance(config, (str, os.PathLike)) else Design.of(config)
     )
+    open_device(device)
+    if device != "cpu" and not is_full(design):
+        raise InputError(f"device: {device!r} is for whole matrices; set full = true in [simulate], or leave it out.")
     out = Path(out)
     pending, measured = design.chunks, None
     if out.exists():
-        store = Store(out, design)
+        store = Store(out, design, device)
         pending, measured = len(store.pending()), seconds_per_run(store)
     else:
         new_path(out)
     found = counted(design, pending)
-    free = available_memory()
+    free = open_device("cpu").free_memory()
     check_sizes(found, out, _room(memory, free, scheduler, workers or 1), space)
-    check_members(design)
-    found = timed(found, design, measured)
+    check_members(design, device)
+    found = timed(found, design, device, measured)
     if scheduler is not None:
         with dask_client(scheduler, 0, 0) as client:
             workers = max(1, len(client.nthreads()))
     elif workers is None:
-        workers = _useful(found, free if memory is None else memory * 2**30)
+        workers = _useful(found, _processors(device), free if memory is None else memory * 2**30)
+    elif device == "cuda" and workers > _processors(device):
+        raise InputError(f"workers: {workers} on {_processors(device)} GPUs; each needs one of its own, so give fewer.")
     found = on_workers(found, workers)
     check_hours(found, hours)
     return Plan(design, found, _room(memory, free, scheduler, workers))
@@ -144,22 +155,23 @@ def fill_store(
     out: Any,
     *,
     scheduler: str | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
     announce: Callable[[Estimate], None] | None = None,
     **limits: Any,
 ) -> Store:
     """Run what is pending of a sweep, as `sweep` does; the store, finished."""
-    plan = plan_sweep(config, out, scheduler=scheduler, **limits)
+    plan = plan_sweep(config, out, scheduler=scheduler, device=device, **limits)
     if announce is not None:
         announce(plan.estimate)
-    store = Store(out, plan.design) if os.path.exists(out) else Store.create(out, plan.design)
+    store = (Store if os.path.exists(out) else Store.create)(out, plan.design, device)
     with Lock(store.path) as lock:
         if not store.pending():
             return store
         if scheduler is None and plan.estimate.workers == 1:
             run_here(store, lock, progress)
         else:
-            with dask_client(scheduler, plan.estimate.workers, plan.memory) as client:
+            with dask_client(scheduler, plan.estimate.workers, plan.memory, device) as client:
                 run_on(client, store, lock, progress)
         store.tidy()
     return store
@@ -172,9 +184,15 @@ def _room(memory: float | None, free: float, scheduler: str | None, workers: int
     return free / workers if scheduler is None else math.inf
 
 
-def _useful(found: Estimate, free: float) -> int:
+def _useful(found: Estimate, processors: int, free: float) -> int:
     """Processes that make this machine finish sooner, and that its memory holds."""
     if found.seconds < WORTH_STARTING or importlib.util.find_spec("distributed") is None:
         return 1
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(processors, found.pending, int(free // found.worker_bytes), MOST_WORKERS))
+
+
+def _processors(device: str) -> int:
+    """Cores that this process may use, or GPUs."""
+    if device == "cuda":
+        return int(open_device(device).xp.cuda.runtime.getDeviceCount())
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

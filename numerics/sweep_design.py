@@ -127,8 +127,8 @@ class Design:
             for key, column in axis.columns.items()
         }  # fmt: skip
 
-    def member(self, values: Mapping[str, Any]) -> tuple[UFM, dict[str, Any]]:
-        """The model and the arguments of `simulate` of a run with the given values."""
+    def member(self, values: Mapping[str, Any], device: str = "cpu") -> tuple[UFM, dict[str, Any]]:
+        """The model and the arguments of `simulate` of a run with the given values, whole matrices on a device."""
         model, simulate = dict(self.model), dict(self.simulate)
         named = [(name, value) for key, value in values.items() for name in parameters_of(key)]
         # Whole parameters first: parts of a table are set in what they leave.
@@ -136,7 +136,8 @@ class Design:
             head, dot, part = name.partition(".")
             table = model if head in MODEL_KEYS else simulate
             table[head] = _with_part(model, table.get(head), head, part, value) if dot else value
-        return model_of(model), simulate_arguments(simulate)
+        arguments = simulate_arguments(simulate) | {"t": self.times}
+        return model_of(model), arguments | ({"device": device} if arguments.get("full") else {})
 
     @property
     def times(self) -> np.ndarray:

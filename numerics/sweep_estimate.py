@@ -3,7 +3,6 @@
 Sizes are counted; the time is that of a few runs of the design, each stopped where it takes longer than its part.
 """
 
-import os
 import shutil
 import sys
 import time
@@ -68,11 +67,11 @@ def counted(design: Design, pending: int) -> Estimate:
     return Estimate(design.runs, design.chunks, design.chunk, pending, stored, worker_bytes(design), 1, 0.0, False)
 
 
-def timed(found: Estimate, design: Design, measured: float | None) -> Estimate:
+def timed(found: Estimate, design: Design, device: str, measured: float | None) -> Estimate:
     """The estimate with its time on one worker: from seconds a run where they were measured, else from a few runs."""
     if not found.pending:
         return found
-    seconds, at_least = _seconds_per_run(design) if measured is None else (measured, False)
+    seconds, at_least = _seconds_per_run(design, device) if measured is None else (measured, False)
     return replace(found, seconds=seconds * min(found.pending * design.chunk, design.runs), at_least=at_least)
 
 
@@ -134,7 +133,7 @@ def check_hours(found: Estimate, hours: float | None) -> None:
         )
 
 
-def check_members(design: Design) -> None:
+def check_members(design: Design, device: str) -> None:
     """Try the values of every dimension, without integrating; the first error of a value that is never possible.
 
     A value counts as possible when it goes with the first values of the other dimensions, or with the last ones; random
@@ -148,7 +147,7 @@ def check_members(design: Design) -> None:
             error = None
             for others in ([0] * len(lengths), [length - 1 for length in lengths]):
                 spot = [*others[:place], value, *others[place + 1 :]]
-                error = _error(design, int(np.ravel_multi_index(spot, lengths)))
+                error = _error(design, device, int(np.ravel_multi_index(spot, lengths)))
                 if error is None:
                     break
             if error is not None:
@@ -159,9 +158,9 @@ def check_members(design: Design) -> None:
             raise errors[0]
 
 
-def _error(design: Design, run: int) -> InputError | None:
+def _error(design: Design, device: str, run: int) -> InputError | None:
     try:
-        model, arguments = design.member(design.values(run))
+        model, arguments = design.member(design.values(run), device)
         simulate(model, **(arguments | {"t": [0.0]}))
     except InputError as error:
         return error
@@ -189,32 +188,17 @@ def _stopped(model: Any, arguments: dict[str, Any], budget: float) -> bool:
     return True
 
 
-def _seconds_per_run(design: Design) -> tuple[float, bool]:
+def _seconds_per_run(design: Design, device: str) -> tuple[float, bool]:
     taken, at_least = [], False
     for run in sorted({round(x) for x in np.linspace(0, design.runs - 1, PILOTS)}):
         started = time.perf_counter()
         try:
-            model, arguments = design.member(design.values(run))
-            at_least |= not _stopped(model, arguments | {"t": design.times}, BUDGET)
+            model, arguments = design.member(design.values(run), device)
+            at_least |= not _stopped(model, arguments, BUDGET)
         except (InputError, IntegrationError):
             pass
         taken.append(time.perf_counter() - started)
     return sum(taken) / len(taken), at_least
-
-
-def available_memory() -> float:
-    """Bytes of memory that are free, for this process and its kind."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free = next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else 2.0**32
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-        used = Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii").strip()
-        return min(free, float(limit) - float(used)) if limit != "max" else free
-    except (OSError, ValueError):
-        return free
 
 
 def _resident() -> int:

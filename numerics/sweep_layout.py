@@ -29,6 +29,7 @@ from .trajectory import versions
 KIND, SCHEMA = "sweep", 1
 STATUS = ("pending", "done", "failed", "refused")
 PROBLEM = 200  # characters of a problem that are kept
+COMPRESSED = {"id": "zstd", "level": 3, "checksum": True}  # a damaged piece is told from a sound one
 WINDOW = ("onset", "peak", "end", "height")
 BY_STRATUM = ("w", "h", "z", "share_H", "share_W")
 BY_RUN = ("loss", "semantic_index")
@@ -83,11 +84,11 @@ def size(design: Design, strata: int) -> int:
     )
 
 
-def lay_out(path: str, design: Design, strata: tuple[str, ...]) -> None:
+def lay_out(path: str, design: Design, strata: tuple[str, ...], device: str) -> None:
     """An empty store: coordinates, arrays without values, attributes."""
     attrs = {
         "kind": KIND, "schema": SCHEMA, "id": uuid.uuid4().hex, "design": design.digest, "shape": json.dumps(design.shape),
-        "configuration": json.dumps(design.config()), "versions": json.dumps(versions()),
+        "configuration": json.dumps(design.config()), "versions": json.dumps(versions()), "device": device,
         "seed": json.dumps((design.random or {}).get("seed")),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
@@ -102,7 +103,7 @@ def lay_out(path: str, design: Design, strata: tuple[str, ...]) -> None:
         shape = tuple(variable.shape.values())
         array = group.create_array(
             name, shape=shape, chunks=(design.chunk, *(n or 1 for n in shape[1:])), dtype=variable.dtype,
-            fill_value=np.nan if variable.dtype == "<f8" else None, **({"compressors": None} if name == "status" else {}),
+            fill_value=np.nan if variable.dtype == "<f8" else None, compressors=None if name == "status" else COMPRESSED,
         )  # fmt: skip
         array.attrs.update({"_ARRAY_DIMENSIONS": list(variable.shape), **variable.attrs})
     zarr.consolidate_metadata(path, zarr_format=2)

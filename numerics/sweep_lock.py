@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ..theory.errors import InputError
 
@@ -49,7 +49,7 @@ class Lock:
         self._ended = threading.Event()
         threading.Thread(target=self._beat, name="sweep lock", daemon=True).start()
 
-    def __enter__(self) -> "Lock":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

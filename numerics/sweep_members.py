@@ -19,13 +19,14 @@ from .trajectory import Trajectory
 Arrays = dict[str, np.ndarray]
 
 
-def fill(arrays: Arrays, design: Design, runs: range, strata: tuple[str, ...], tick: Callable[[], None]) -> None:
-    """Compute runs into arrays whose rows are these runs; `tick` is called after each."""
-    times = design.times
+def fill(
+    arrays: Arrays, design: Design, runs: range, strata: tuple[str, ...], device: str, tick: Callable[[], None]
+) -> None:
+    """Compute runs into arrays whose rows are these runs, whole matrices on a device; `tick` is called after each."""
     for row, run in enumerate(runs):
         try:
-            model, arguments = design.member(design.values(run))
-            trajectory = simulate(model, **(arguments | {"t": times}))
+            model, arguments = design.member(design.values(run), device)
+            trajectory = simulate(model, **arguments)
         except (InputError, IntegrationError) as error:
             status = "refused" if isinstance(error, InputError) else "failed"
             arrays["problem"][row] = " ".join(str(error).split())[:PROBLEM]

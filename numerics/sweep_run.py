@@ -41,7 +41,7 @@ def _compute(store: Store, log: Log, index: int, tick: Callable[[], None]) -> No
     log.write("start", index)
     started = time.perf_counter()
     arrays = store.blank(index)
-    fill(arrays, store.design, store.design.of_chunk(index), store.strata, tick)
+    fill(arrays, store.design, store.design.of_chunk(index), store.strata, store.attrs["device"], tick)
     committed = store.commit(index, arrays)
     log.write("commit" if committed else "late", index, seconds=time.perf_counter() - started)
 
@@ -120,8 +120,8 @@ def run_on(client: Any, store: Store, lock: Lock, progress: Progress | None) -> 
 
 
 @contextlib.contextmanager
-def dask_client(scheduler: str | None, workers: int, memory: float) -> Iterator[Any]:
-    """A client of a scheduler, or of one made for it here, with processes of one thread each.
+def dask_client(scheduler: str | None, workers: int, memory: float, device: str = "cpu") -> Iterator[Any]:
+    """A client of a scheduler, or of one made for it here, with processes of one thread, and of one GPU, each.
 
     Parameters
     ----------
@@ -134,6 +134,13 @@ def dask_client(scheduler: str | None, workers: int, memory: float) -> Iterator[
         from distributed import Client, LocalCluster
     except ImportError:
         raise InputError("workers: Dask is missing; pip install 'ufmflow[cluster]', or leave workers out.") from None
+    if device == "cuda" and scheduler is None:
+        try:
+            from dask_cuda import LocalCUDACluster as LocalCluster
+        except ImportError:
+            raise InputError(
+                "workers: a worker for each GPU needs dask-cuda; pip install it, or give one worker."
+            ) from None
     if scheduler is not None:
         try:
             client = Client(scheduler, timeout=PATIENCE)
@@ -156,7 +163,9 @@ def dask_client(scheduler: str | None, workers: int, memory: float) -> Iterator[
     with (
         dask.config.set(settings),
         _quiet(),
-        LocalCluster(workers, threads_per_worker=1, memory_limit=int(memory), dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, memory_limit=int(memory), dashboard_address=None
+        ) as cluster,
         Client(cluster) as client,
     ):
         yield client

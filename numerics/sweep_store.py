@@ -34,14 +34,15 @@ class Store:
     ----------
     path : of the store
     design : that it must have been made for; the store's own if None
+    device : that it must have been begun on, when a design is given
 
     Raises
     ------
     InputError
-        When it is missing, no sweep, damaged, of another design, or begun with other versions.
+        When it is missing, no sweep, damaged, of another design, or begun with other versions or on another device.
     """
 
-    def __init__(self, path: str | os.PathLike, design: Design | None = None):
+    def __init__(self, path: str | os.PathLike, design: Design | None = None, device: str = "cpu"):
         self.path = Path(os.path.abspath(path))
         self.attrs = _attributes(self.path)
         config = json.loads(self.attrs["configuration"])
@@ -53,10 +54,15 @@ class Store:
         self.design = Design.of(config) if design is None else design
         if design is not None:
             self.require_versions()
+            if device != self.attrs["device"]:
+                raise InputError(
+                    f"device: {str(path)!r} was begun on {self.attrs['device']!r}, not {device!r}; finish it there, or "
+                    "name another store."
+                )
         self._check()
 
     @classmethod
-    def create(cls, path: str | os.PathLike, design: Design) -> "Store":
+    def create(cls, path: str | os.PathLike, design: Design, device: str) -> "Store":
         """Make the store, whole or not at all, with nothing computed.
 
         Raises
@@ -68,13 +74,13 @@ class Store:
         try:
             temporary = tempfile.mkdtemp(prefix=".ufmflow-", dir=os.path.dirname(target))
             try:
-                lay_out(os.path.join(temporary, "store"), design, strata)
+                lay_out(os.path.join(temporary, "store"), design, strata, device)
                 os.replace(os.path.join(temporary, "store"), target)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
         except OSError as error:
             raise InputError(f"out: {os.fspath(path)!r} cannot be written: {error.strerror}; name another.") from None
-        return cls(target, design)
+        return cls(target, design, device)
 
     def require_versions(self) -> None:
         """Refuse to go on with other versions than those that the store was begun with."""
@@ -218,6 +224,7 @@ def _attributes(path: Path) -> dict[str, Any]:
             raise InputError(f"out: {str(path)!r} was written by another version of ufmflow; name another.")
         for key in ("configuration", "versions"):
             foreign = foreign or not isinstance(json.loads(attrs[key]), dict)
+        foreign = foreign or not {"id", "design", "device"} <= set(attrs)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         if isinstance(error, InputError):
             raise

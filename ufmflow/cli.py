@@ -129,6 +129,7 @@ def sweep(
     config: Annotated[Path, typer.Argument(help="TOML file with [model], [simulate] and [sweep] tables.")],
     out: Annotated[Path, typer.Option(help="The store (zarr): new, or begun by the same sweep.")],
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler (extra: cluster).")] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda for whole matrices, one GPU a worker.")] = "cpu",
     workers: Annotated[
         int | None, typer.Option(help="Processes on this machine; 1 needs no Dask; by need if left out.")
     ] = None,
@@ -152,7 +153,7 @@ def sweep(
     from .numerics.sweep import fill_store, plan_sweep
 
     options: dict[str, Any] = {
-        "scheduler": scheduler, "workers": workers, "memory": memory, "space": space, "hours": hours,
+        "scheduler": scheduler, "device": device, "workers": workers, "memory": memory, "space": space, "hours": hours,
     }  # fmt: skip
     if dry_run:
         cost = plan_sweep(config, out, **options).estimate
@@ -685,7 +686,7 @@ def _options(texts: list[str], option: str) -> dict[str, Any]:
     """NAME=VALUE, a value being what JSON makes of it, or else the text itself."""
     found: dict[str, Any] = {}
     for text in texts:
-        name, sign, value = text.partition("=")
+        name, _, value = text.partition("=")
         if not name.strip() or not value.strip():
             raise InputError(f"{option}: {text!r} is no NAME=VALUE; write for example arch=transformer.")
         try:
