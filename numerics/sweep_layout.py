@@ -72,16 +72,14 @@ def variables(design: Design, strata: int) -> dict[str, Variable]:
 
 def size(design: Design, strata: int) -> int:
     """Bytes of the store, about: numbers uncompressed, text as if it were mostly empty, and the files' own blocks."""
-    found = variables(design, strata)
+    found, coordinates = variables(design, strata), 2 + sum(len(axis.columns) for axis in design.axes)
     per_run = sum(
         32 if variable.dtype.startswith("<U") else np.dtype(variable.dtype).itemsize
         * int(np.prod(list(variable.shape.values())[1:], dtype=float))
         for variable in found.values()
     )  # fmt: skip
-    return (
-        design.runs * (per_run + 16 * sum(len(axis.columns) for axis in design.axes))
-        + 4096 * len(found) * design.chunks
-    )
+    files = len(found) * (design.chunks + 2) + 3 * coordinates
+    return design.runs * (per_run + 16 * coordinates) + 4096 * files
 
 
 def lay_out(path: str, design: Design, strata: tuple[str, ...], device: str) -> None:
