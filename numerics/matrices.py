@@ -11,6 +11,7 @@ Kernels and structured targets act as averages over axes; no V x V or m x m matr
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,44 @@ def tangent(X: np.ndarray, H: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class StructuredKernel:
+    """An element of the algebra, acting as averages over axes.
+
+    Attributes
+    ----------
+    eigenvalues : one number for each stratum of `attributes`
+    """
+
+    eigenvalues: dict[str, float]
+    attributes: Attributes
+
+    @property
+    def multiple(self) -> float | None:
+        """The number of which the kernel is that multiple of the identity; None when it is none."""
+        values = set(self.eigenvalues.values())
+        return values.pop() if len(values) == 1 else None
+
+    def along(self, X: Any, axis: int) -> Any:
+        """The kernel acting on one axis of an array of any namespace; X itself for the identity."""
+        if self.multiple is None:
+            return strata.apply(X, self.eigenvalues, self.attributes, axis=axis)
+        return X if self.multiple == 1.0 else self.multiple * X
+
+    def __call__(self, X: np.ndarray, F: np.ndarray) -> np.ndarray:
+        return self.along(X, axis=1)
+
+
+@dataclass(frozen=True)
+class MeasuredKernel:
+    """A symmetric matrix Theta (m, m) in the place of the model's feature kernel, acting as a product."""
+
+    matrix: Any
+
+    def __call__(self, X: np.ndarray, F: np.ndarray) -> np.ndarray:
+        return X @ self.matrix
+
+
+@dataclass(frozen=True)
 class MatrixFlow:
     """The right-hand side and the loss of a model on matrices W (V, d) and features F (d, m).
 
@@ -64,32 +103,30 @@ class MatrixFlow:
 
     Attributes
     ----------
-    targets : array (V, m)
-    kernel : callable (X, F) -> X KH, both (d, m); the model's kernel unless `of` is given another
+    kernel : callable (X, F) -> X KH, both (d, m): `StructuredKernel`, `MeasuredKernel` or any other
+    decay : rate at which F shrinks by itself, as the features of a network do whose weights decay
     """
 
     model: UFM
-    targets: np.ndarray
     scale: float
     ridge: tuple[float, float]
     kernel: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    decay: float = 0.0
 
     @classmethod
     def of(cls, model: UFM, kernel: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> "MatrixFlow":
         """Prepare the flow of a model with numbers, with its own feature kernel or a measured one in its place."""
-        labels = model.label_attributes
         ridge = (float(model.ridge[0]), float(model.ridge[1]))
-        one_hot = np.zeros((int(model.label_count), int(model.contexts)))
-        one_hot[label_of_context(model.attributes, labels), np.arange(one_hot.shape[1])] = 1.0
-        soft = set(model.targets.values()) != {1}
-        T = strata.apply(one_hot, _floats(model.targets), labels, axis=0) if soft else one_hot
+        kernel = kernel or StructuredKernel(_floats(model.feature_kernel), model.attributes)
+        return cls(model, float(model.scale), ridge, kernel)
 
-        feature_kernel = _floats(model.feature_kernel)
-
-        def structured(X: np.ndarray, F: np.ndarray) -> np.ndarray:
-            return _acted(X, feature_kernel, model.attributes, axis=1)
-
-        return cls(model, T, float(model.scale), ridge, kernel or structured)
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """T (V, m)."""
+        labels = self.model.label_attributes
+        one_hot = np.zeros((int(self.model.label_count), int(self.model.contexts)))
+        one_hot[label_of_context(self.model.attributes, labels), np.arange(one_hot.shape[1])] = 1.0
+        return StructuredKernel(_floats(self.model.targets), labels).along(one_hot, axis=0)
 
     def embed(self, F: np.ndarray) -> np.ndarray:
         """H (d, m): what enters the logits."""
@@ -122,12 +159,15 @@ class MatrixFlow:
             change = tangent(self.kernel(tangent(down, H), F), H)
         else:
             change = self.kernel(tangent(down, H) * (np.sqrt(F.shape[0]) / np.linalg.norm(F, axis=0)), F)
+        if self.decay:
+            change = change - self.decay * F
         grow = -(G @ H.T) - lam_W * W
-        return _acted(grow, self._label_kernel, self.model.label_attributes, axis=0), change
+        return self.label_kernel.along(grow, axis=0), change
 
     @cached_property
-    def _label_kernel(self) -> dict[str, float]:
-        return _floats(self.model.label_kernel)
+    def label_kernel(self) -> "StructuredKernel":
+        """KW."""
+        return StructuredKernel(_floats(self.model.label_kernel), self.model.label_attributes)
 
 
 def label_of_context(attributes: Attributes, labels: Attributes) -> np.ndarray:
@@ -152,13 +192,6 @@ def symmetric_start(
     spread[label_of_context(model.attributes, labels), np.arange(m)] = 1.0 / np.sqrt(float(model.replication))
     W = strata.apply(spread @ frame.T, w, labels, axis=0)
     return W, H
-
-
-def _acted(X: np.ndarray, kernel: dict[str, float], attributes: Attributes, axis: int) -> np.ndarray:
-    first = next(iter(kernel.values()))
-    if all(value == first for value in kernel.values()):
-        return X if first == 1.0 else first * X
-    return strata.apply(X, kernel, attributes, axis=axis)
 
 
 def _floats(values: dict) -> dict[str, float]:

@@ -52,6 +52,18 @@ def apply(x: Array, eigenvalues: Mapping[str, float], attributes: Attributes, ax
     return xp.reshape(sums[attributes.ancestral_sets[-1]], x.shape)
 
 
+def spread(attributes: Attributes) -> float:
+    """Numbers in all averages that `apply` takes of an array, as a multiple of the array's own.
+
+    Examples
+    --------
+    >>> spread(Attributes("a[2] * b[2]"))  # 4 cells, two margins of 2, and the mean
+    2.25
+    """
+    sizes = {factor.name: n for factor, n in zip(attributes.factors, attributes.shape, strict=True)}
+    return sum(math.prod(sizes[k] for k in B) for B in attributes.ancestral_sets) / math.prod(attributes.shape)
+
+
 def components(x: Array, attributes: Attributes, axis: int = -2) -> dict[str, Array]:
     """P_A x for each stratum, with size 1 along the factors that are not in A (on which it is constant).
 

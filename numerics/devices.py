@@ -1,0 +1,233 @@
+"""Where a flow of whole matrices runs: the array namespace, its products in place, and what the memory allows.
+
+One code serves NumPy and CuPy; what differs between them is here: the in-place products and sums that BLAS and cuBLAS
+have, the pass over the logits (`softmax_pass` in blocks, `softmax_kernel` as a CUDA kernel), and errors of the machine.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..theory.errors import InputError
+from . import softmax_pass
+from .softmax_kernel import THREADS, cuda_source
+
+DEVICES = ("cpu", "cuda")
+DTYPES = ("float64", "float32", "tf32")
+
+
+class Cpu:
+    """NumPy and the BLAS that SciPy has."""
+
+    name = "cpu"
+    xp = np
+    # Logits above this go through in chunks of contexts: measured on one core (benchmarks/loss_gradients.py), chunks
+    # lose nothing from 32 MiB on, and below it the logits hardly count.
+    chunk_bytes = 32 * 2**20
+
+    def __init__(self) -> None:
+        from scipy.linalg import blas
+
+        self._gemm = {"float64": blas.dgemm, "float32": blas.sgemm}
+        self._axpy = {"float64": blas.daxpy, "float32": blas.saxpy}
+
+    def add_product(self, A: Any, B: Any, out: Any) -> None:
+        """out += A^T B for C-contiguous A (n, p), B (n, q) and out (p, q), without a temporary."""
+        self._gemm[out.dtype.name](1.0, B.T, A.T, 1.0, out.T, trans_b=1, overwrite_c=1)
+
+    def axpy(self, a: float, x: Any, y: Any) -> None:
+        """y += a x for contiguous arrays."""
+        self._axpy[y.dtype.name](x.reshape(-1), y.reshape(-1), a=a)
+
+    def exponentials(self, logits: Any, Z: Any, labels: "Labels", scale: float, factor: Any, loss: Any = None) -> None:
+        """Fill Z (n, V) by calling `logits(Z)` and turn it into E of `softmax_pass`, factors (n,) and losses (n,)."""
+        logits(Z)
+        if not softmax_pass.exponentials(Z, labels.positions, scale, factor, loss):
+            logits(Z)
+            softmax_pass.shifted_exponentials(Z, labels.positions, scale, factor, loss)
+
+    def to_host(self, x: Any) -> np.ndarray:
+        """The array as NumPy has it."""
+        return np.asarray(x)
+
+    def free_memory(self) -> float:
+        """Bytes that this process may still take."""
+        try:
+            lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+            free = next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+        except (OSError, StopIteration):
+            free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else 2**32
+        try:
+            limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+            used = Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii").strip()
+            return min(free, float(limit) - float(used)) if limit != "max" else free
+        except (OSError, ValueError):
+            return free
+
+    @contextmanager
+    def running(self, tf32: bool = False) -> Iterator[None]:
+        """What surrounds an integration: numbers that leave every bound are the integrator's to report."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+
+
+class Cuda:
+    """CuPy on the current device."""
+
+    name = "cuda"
+    chunk_bytes = 2**30
+
+    def __init__(self, cupy: Any) -> None:
+        self.xp = cupy
+
+    def add_product(self, A: Any, B: Any, out: Any) -> None:
+        """out += A^T B for C-contiguous A (n, p), B (n, q) and out (p, q), without a temporary."""
+        from cupy import cublas
+
+        cublas.gemm("N", "T", B.T, A.T, out=out.T, alpha=1.0, beta=1.0)
+
+    def axpy(self, a: float, x: Any, y: Any) -> None:
+        """y += a x for contiguous arrays."""
+        _scaled_sum(self.xp)(y.dtype.type(a), x, y, y)
+
+    def exponentials(self, logits: Any, Z: Any, labels: "Labels", scale: float, factor: Any, loss: Any = None) -> None:
+        """Fill Z (n, V) by calling `logits(Z)` and turn it into E of `softmax_pass`, factors (n,) and losses (n,)."""
+        logits(Z)
+        n, V = Z.shape
+        kernel = _softmax(self.xp, Z.dtype.name)
+        where = np.uintp(0) if loss is None else loss
+        kernel((n,), (THREADS,), (Z, labels.of_rows, factor, where, np.int64(V), Z.dtype.type(scale)))
+
+    def to_host(self, x: Any) -> np.ndarray:
+        """The array as NumPy has it."""
+        return self.xp.asnumpy(x)
+
+    def free_memory(self) -> float:
+        """Bytes of the device's memory that are free, those that CuPy keeps for itself among them."""
+        pool = self.xp.get_default_memory_pool()
+        return float(self.xp.cuda.runtime.memGetInfo()[0] + pool.free_bytes())
+
+    @contextmanager
+    def running(self, tf32: bool = False) -> Iterator[None]:
+        """A stream of its own, on which launches can be captured, and TF32 products only where they were asked for."""
+        core = self.xp._core
+        before = core.get_compute_type(self.xp.float32)
+        core.set_compute_type(self.xp.float32, core.COMPUTE_TYPE_TF32 if tf32 else core.COMPUTE_TYPE_FP32)
+        stream = self.xp.cuda.Stream(non_blocking=True)
+        try:
+            self.xp.cuda.get_current_stream().synchronize()  # what was made before is there
+            with stream:
+                yield
+                stream.synchronize()
+        except self.xp.cuda.memory.OutOfMemoryError as error:
+            raise InputError(
+                f"device: the GPU ran out of memory ({_sentence(error)}); give fewer output times, a smaller width, or "
+                "device='cpu'."
+            ) from error
+        finally:
+            core.set_compute_type(self.xp.float32, before)
+
+
+class Labels:
+    """Labels of the rows of one chunk: as `softmax_pass` and as the CUDA kernel want them.
+
+    Attributes
+    ----------
+    of_rows : int64 array (n,), -1 for soft labels
+    positions : int64 array (n,), each row's label in the raveled chunk (n, V); None for soft labels
+    """
+
+    def __init__(self, xp: Any, labels: Any, V: int) -> None:
+        self.of_rows = xp.ascontiguousarray(labels)
+        soft = len(labels) == 0 or int(labels[0]) < 0
+        self.positions = None if soft else xp.arange(len(labels)) * V + self.of_rows
+
+
+def open_device(name: str) -> Cpu | Cuda:
+    """The device of a name, or the reason why it cannot be had.
+
+    Parameters
+    ----------
+    name : "cpu" or "cuda"
+
+    Raises
+    ------
+    InputError
+        For other names; for "cuda" without CuPy, without a GPU, or with a driver too old for CuPy's CUDA.
+
+    Examples
+    --------
+    >>> open_device("cpu").xp.__name__
+    'numpy'
+    """
+    if name not in DEVICES:
+        raise InputError(f"device: {name!r} is not available; give 'cpu' or 'cuda'.")
+    if name == "cpu":
+        return Cpu()
+    try:
+        import cupy
+    except ImportError as error:
+        raise InputError(
+            f"device: 'cuda' needs CuPy ({_sentence(error)}); pip install 'ufmflow[gpu]', or give device='cpu'."
+        ) from error
+    return _checked(cupy)
+
+
+def _checked(cupy: Any) -> Cuda:
+    """CuPy's device once the driver and a GPU have answered."""
+    runtime = cupy.cuda.runtime
+    try:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        driver, needed = _driver_version(runtime), _version(runtime.runtimeGetVersion())
+        if driver == "0.0":
+            why = "this machine has no NVIDIA driver"
+        elif "InsufficientDriver" in str(error):
+            why = f"the driver serves CUDA {driver} and this CuPy needs {needed}; update the driver"
+        else:
+            why = _sentence(error)
+        raise InputError(f"device: 'cuda' finds no GPU to run on: {why}, or give device='cpu'.") from error
+    if count == 0:
+        raise InputError("device: 'cuda' finds no GPU to run on: CUDA sees none (CUDA_VISIBLE_DEVICES may hide it), "
+                         "or give device='cpu'.")  # fmt: skip
+    return Cuda(cupy)
+
+
+def _driver_version(runtime: Any) -> str:
+    try:
+        return _version(runtime.driverGetVersion())
+    except runtime.CUDARuntimeError:
+        return "0.0"
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _sentence(error: BaseException) -> str:
+    """The first line of a library's message, without its full stop."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def check_dtype(dtype: str, device: str) -> None:
+    """Refuse precisions that are not offered, and TF32 where there is none."""
+    if dtype not in DTYPES:
+        raise InputError(f"dtype: {dtype!r} is none of {', '.join(DTYPES)}; choose one of them.")
+    if dtype == "tf32" and device != "cuda":
+        raise InputError(f"dtype: 'tf32' on {device!r}, which has none; give device='cuda', or dtype='float32'.")
+
+
+@lru_cache(maxsize=1)
+def _scaled_sum(cupy: Any) -> Any:
+    return cupy.ElementwiseKernel("T a, T x, T y", "T z", "z = y + a * x", "scaled_sum")
+
+
+@lru_cache(maxsize=2)
+def _softmax(cupy: Any, dtype: str) -> Any:
+    source = cuda_source("double" if dtype == "float64" else "float")
+    return cupy.RawModule(code=source, options=("--std=c++14",)).get_function("exponentials")
