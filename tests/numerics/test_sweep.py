@@ -1,6 +1,7 @@
 """What a sweep's store holds, and what it refuses: other designs, damage, other owners, more than there is room for."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -207,8 +208,6 @@ def test_an_owner_on_another_host_counts_as_gone_only_when_its_heart_stops(copy)
     with pytest.raises(InputError, match="process 1 on elsewhere"):
         Lock(copy)
     old = lock.stat().st_mtime - 61
-    import os
-
     os.utime(lock, (old, old))
     with Lock(copy) as taken:
         assert taken.held()

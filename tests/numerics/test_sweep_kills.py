@@ -14,11 +14,11 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from ufmflow.numerics.sweep import fill_store, sweep  # noqa: E402
-from ufmflow.numerics.sweep_errors import SweepError  # noqa: E402
-from ufmflow.numerics.sweep_load import load_sweep  # noqa: E402
-from ufmflow.numerics.sweep_lock import read_log  # noqa: E402
-from ufmflow.numerics.sweep_store import Store  # noqa: E402
+from ufmflow.numerics.sweep import fill_store, sweep
+from ufmflow.numerics.sweep_errors import SweepError
+from ufmflow.numerics.sweep_load import load_sweep
+from ufmflow.numerics.sweep_lock import read_log
+from ufmflow.numerics.sweep_store import Store
 
 CONFIG = {
     "model": {"attributes": "color[4] * shape[6]", "kernel": {"color": 1, "shape": 1, "residual": 0.1}},
