@@ -106,8 +106,10 @@ def lasting_softness(attributes: Attributes, weight: Any, shrink: Any = 0) -> sp
     return sp.factor(softness_of(2 + N / M, weight, shrink))
 
 
-def lasting_start(theta: Any, kappa: Any, attributes: Attributes) -> sp.Expr:
-    """c = tau_1/z_0 - 1 up to which the window never closes, up to a factor 1 + O(z_0); oo where it never does.
+def log_lasting_start(theta: Any, kappa: Any, attributes: Attributes) -> sp.Expr:
+    """ln c, c = tau_1/z_0 - 1 up to which the window never closes, up to a factor 1 + O(z_0); oo where it never does.
+
+    The logarithm, since c grows without bound towards kappa theta = 1.
 
     Raises
     ------
@@ -116,31 +118,15 @@ def lasting_start(theta: Any, kappa: Any, attributes: Attributes) -> sp.Expr:
 
     Examples
     --------
-    >>> lasting_start(2, 1, Attributes("color[4] * shape[6]"))
-    7564/225
-    """
-    parts = _lasting_parts(theta, kappa, attributes)
-    return sp.oo if parts is None else parts[0] * parts[1] ** parts[2]
-
-
-def log_lasting_start(theta: Any, kappa: Any, attributes: Attributes) -> sp.Expr:
-    """ln of `lasting_start`, in a form that does not overflow near kappa theta = 1.
-
-    Examples
-    --------
     >>> log_lasting_start(2, 1, Attributes("color[4] * shape[6]"))
     log(62/15) + log(122/15)
     """
-    parts = _lasting_parts(theta, kappa, attributes)
-    return sp.oo if parts is None else sp.log(parts[0]) + parts[2] * sp.log(parts[1])
-
-
-def _lasting_parts(theta: Any, kappa: Any, attributes: Attributes) -> tuple[sp.Expr, sp.Expr, sp.Expr] | None:
-    """Factor, base and exponent of the largest start, None where it has no end."""
     x, k = exact(theta, "theta"), exact(kappa, "kappa")
     if (x - 1).is_negative:
         raise InputError(f"theta: {theta} is below 1; targets along attributes have main effects at least as strong.")
     alpha, R = x * k, lasting_peak(x, attributes)
     if R == sp.oo or (alpha - 1).is_nonpositive:
-        return None
-    return alpha * (R - x) / (alpha - 1), alpha * R, 1 / (alpha - 1)
+        return sp.oo
+    if x == 1:
+        return -sp.oo  # one-hot labels leave nothing of a peak
+    return sp.log(alpha * (R - x) / (alpha - 1)) + sp.log(alpha * R) / (alpha - 1)
