@@ -52,6 +52,7 @@ _HOME = {
     "riccati_solution": "numerics.riccati",
     "save_run": "numerics.runs",
     "simulate": "numerics.simulate",
+    "simulate_ensemble": "numerics.ensemble",
     "sweep": "numerics.sweep",
     "train": "numerics.train",
     "train_seeds": "numerics.train",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from .numerics.bands_report import write_bands
     from .numerics.checkpoints import load_checkpoints
     from .numerics.crosscheck import Check, crosscheck
+    from .numerics.ensemble import simulate_ensemble
     from .numerics.cooccurrence import kernel_from_counts, targets_from_counts
     from .numerics.crossover import crossover
     from .numerics.downstream import agreement, downstream
