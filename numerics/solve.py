@@ -152,7 +152,7 @@ class _Course:
         h = 0.0 if self.end == 0.0 else first_step or self._first_step()
         while t < self.end:
             h = self._fitted(t, h)
-            t_new = self.end if t + h >= self.end else t + h
+            t_new = min(self.end, t + h)
             error = self.steps.attempt(t, t_new - t)
             if not error <= 1.0:
                 self.rejected += 1

@@ -91,7 +91,7 @@ class Crossing(Stop):
         from scipy.optimize import brentq
 
         known = {step.t: before, step.t_new: after}
-        value = lambda t: known[t] if t in known else float(self.g(t, step.at(t)))  # noqa: E731
+        value = lambda t: known[t] if t in known else float(self.g(t, step.at(t)))
         return float(brentq(value, step.t, step.t_new, xtol=1e-14 * abs(step.t_new), rtol=1e-14))
 
 

@@ -6,7 +6,6 @@ with b_i(theta) a polynomial.  One stage, the `last`, is the rate at the end of 
 weights b_i(1) and the next step starts from it.  Stages after it serve dense output alone.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -94,7 +93,7 @@ class Tableau:
         Examples
         --------
         >>> DORMAND_PRINCE_5.slots()
-        (0, 1, 2, 3, 4, 5, 1)
+        (0, 1, 2, 3, 4, 1, 5)
         """
         used = [self._last_use(j) for j in range(len(self.nodes))]
         slots: list[int] = []

@@ -22,23 +22,26 @@ __device__ void keep_block_sum(double value, double* partial) {{
 }}
 """
 
+_MEASURED = """double total = 0;
+    WALK {{ const real fresh = {sum}; const double d = (double)fresh - (double)out[i]; out[i] = fresh; total += d * d; }}
+    keep_block_sum(total, partial);"""
+_WEIGHTED = """double total = 0;
+    WALK {{
+        const real a = y[i] < 0 ? -y[i] : y[i], b = z[i] < 0 ? -z[i] : z[i];
+        const double d = (double)({sum}) / (double)(atol + rtol * (a > b ? a : b));
+        total += d * d;
+    }}
+    keep_block_sum(total, partial);"""
+_NORM = """double total = 0;
+    WALK {{ const double d = (double)({sum}); total += d * d; }}
+    keep_block_sum(total, partial);"""
+
+# Arguments after the terms, and the body, of each kind of kernel.
 _KERNELS = {
     "combine": ("real* out", "WALK {{ out[i] = {sum}; }}"),
-    "measured": (
-        "real* out, double* partial",
-        "double total = 0; WALK {{ const real fresh = {sum}; const double d = (double)fresh - (double)out[i];"
-        " out[i] = fresh; total += d * d; }} keep_block_sum(total, partial);",
-    ),
-    "weighted": (
-        "const real* y, const real* z, real rtol, real atol, double* partial",
-        "double total = 0; WALK {{ const real a = y[i] < 0 ? -y[i] : y[i]; const real b = z[i] < 0 ? -z[i] : z[i];"
-        " const double d = (double)({sum}) / (double)(atol + rtol * (a > b ? a : b)); total += d * d; }}"
-        " keep_block_sum(total, partial);",
-    ),
-    "norm": (
-        "double* partial",
-        "double total = 0; WALK {{ const double d = (double)({sum}); total += d * d; }} keep_block_sum(total, partial);",
-    ),
+    "measured": ("real* out, double* partial", _MEASURED),
+    "weighted": ("const real* y, const real* z, real rtol, real atol, double* partial", _WEIGHTED),
+    "norm": ("double* partial", _NORM),
 }
 
 

@@ -1,8 +1,9 @@
 """Solutions in place: measured orders, control, dense output, stops, buffers, and what is refused."""
 
+import itertools
+
 import numpy as np
 import pytest
-
 from ufmflow.numerics.damped_products import scheme_of
 from ufmflow.numerics.explicit_pairs import PairSteps
 from ufmflow.numerics.integrate import IntegrationError
@@ -72,11 +73,11 @@ def test_the_stabilised_method_keeps_its_order_with_many_stages(stages, exact):
     assert abs(np.log2(errors[0] / errors[1]) - 4) < 0.1
 
 
-@pytest.mark.parametrize(("name", "order", "h"), [("dp5", 4, 0.2), ("dop853", 7, 0.4), ("stabilised", 3, 0.02)])
-def test_dense_output_has_its_measured_order(name, order, h):
+@pytest.mark.parametrize(("name", "order", "step"), [("dp5", 4, 0.2), ("dop853", 7, 0.4), ("stabilised", 3, 0.02)])
+def test_dense_output_has_its_measured_order(name, order, step):
     """One step of h and one of h/2 from the same state, read at their middles: local errors of h^(order + 1)."""
     errors = []
-    for h in (h, h / 2):
+    for h in (step, step / 2):
         reference = steps_of("dop853")
         reference.begin(0.0, PENDULUM)
         for i in range(40):
@@ -105,7 +106,7 @@ def test_tighter_tolerances_give_smaller_errors_in_proportion():
     fine = solve(pendulum, PENDULUM, [10.0], method="dop853", rtol=1e-13, atol=1e-13).states[0]
     for rtol in (1e-4, 1e-6, 1e-8):
         errors.append(np.linalg.norm(solve(pendulum, PENDULUM, [10.0], rtol=rtol, atol=rtol).states[0] - fine))
-    for loose, tight in zip(errors, errors[1:], strict=False):
+    for loose, tight in itertools.pairwise(errors):
         assert 10 < loose / tight < 1000
 
 
@@ -178,7 +179,7 @@ def test_crossings_are_found_to_the_tolerance_and_end_the_solution(method):
 def test_crossings_mind_their_direction_and_the_first_of_several_ends():
     up = Crossing(lambda t, y: float(y[0]), direction=1, name="up")
     down = Crossing(lambda t, y: float(y[0]), direction=-1, name="down")
-    swing = lambda t, y, out: np.copyto(out, [y[1], -y[0]])  # noqa: E731
+    swing = lambda t, y, out: np.copyto(out, [y[1], -y[0]])
     for stop, time, reason in ((down, np.pi / 2, "down"), (up, 3 * np.pi / 2, "up"), ([up, down], np.pi / 2, "down")):
         found = solve(swing, np.array([1.0, 0.0]), [10.0], stop=stop, rtol=1e-9, atol=1e-11)
         assert found.reason == reason and found.times[-1] == pytest.approx(time, abs=1e-7)
@@ -188,11 +189,11 @@ def test_crossings_mind_their_direction_and_the_first_of_several_ends():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_steady_states_end_the_solution_and_others_do_not(method):
-    relax = lambda t, y, out: np.multiply([1.0, 5.0], 2.0 - y, out=out)  # noqa: E731
+    relax = lambda t, y, out: np.multiply([1.0, 5.0], 2.0 - y, out=out)
     found = solve(relax, np.zeros(2), [1e4], method=method, stop=Steady(1e-5), rtol=1e-8, atol=1e-10)
     assert found.reason == "steady" and found.times[-1] < 100
     assert found.states[-1] == pytest.approx(2.0, abs=1e-7)
-    wander = lambda t, y, out: out.fill(1 / (1 + t))  # noqa: E731
+    wander = lambda t, y, out: out.fill(1 / (1 + t))
     assert solve(wander, np.zeros(1), [1e4], method=method, stop=Steady(1e-6)).reason == "end"
 
 
@@ -203,7 +204,7 @@ def test_a_state_that_never_leaves_zero_is_steady():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_state_that_leaves_every_bound_is_said_to(method):
-    explode = lambda t, y, out: np.multiply(y, y, out=out)  # noqa: E731
+    explode = lambda t, y, out: np.multiply(y, y, out=out)
     with pytest.raises(IntegrationError, match=r"stopped at t = 1(\.0000\d+)? of 2: steps vanish"):
         solve(explode, np.ones(1), [2.0], method=method, rtol=1e-6, atol=1e-9)
 
@@ -213,7 +214,7 @@ def test_rates_that_are_not_finite_are_said_to_be(method):
     with pytest.raises(IntegrationError, match="at t = 0 of 1: the rate is not finite"):
         solve(lambda t, y, out: out.fill(np.nan), np.ones(2), [1.0], method=method)
     # One that turns bad on the way ends where it does.
-    late = lambda t, y, out: out.fill(np.nan if t > 0.5 else 1.0)  # noqa: E731
+    late = lambda t, y, out: out.fill(np.nan if t > 0.5 else 1.0)
     with pytest.raises(IntegrationError, match="stopped at t = 0.5 of 1"):
         solve(late, np.ones(2), [1.0], method=method)
 

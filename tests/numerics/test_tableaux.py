@@ -5,7 +5,6 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import pytest
-
 from ufmflow.numerics.rooted_trees import defects, density, elementary_weights, size, trees
 from ufmflow.numerics.tableau_order8 import DOP853
 from ufmflow.numerics.tableaux import DORMAND_PRINCE_5

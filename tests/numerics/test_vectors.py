@@ -5,7 +5,6 @@ import subprocess
 
 import numpy as np
 import pytest
-
 from ufmflow.numerics.vector_kernels import cuda_source, kernel_name
 from ufmflow.numerics.vectors import BLOCK, MOST_TERMS, CupyVectors, NumpyVectors, vectors_like
 from ufmflow.theory.errors import InputError
