@@ -1,11 +1,12 @@
 """Where a flow of whole matrices runs: the array namespace, its products in place, and what the memory allows.
 
 One code serves NumPy and CuPy; what differs between them is here: the in-place products and sums that BLAS and cuBLAS
-have, the pass over the logits (`softmax_pass` in blocks, `softmax_kernel` as a CUDA kernel), and errors of the machine.
+have, the pass over the logits (`softmax_pass` in blocks, `softmax_kernel` as a CUDA kernel), launches recorded as CUDA
+graphs, and errors of the machine.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +16,11 @@ import numpy as np
 
 from ..theory.errors import InputError
 from . import softmax_pass
+from .cublas import DEFAULT_MATH, TF32_MATH, Cublas, CublasError
+from .launch_graphs import Recorded
 from .softmax_kernel import THREADS, cuda_source
 
+Rate = Callable[[float, Any, Any], None]
 DEVICES = ("cpu", "cuda")
 DTYPES = ("float64", "float32", "tf32")
 
@@ -36,9 +40,23 @@ class Cpu:
         self._gemm = {"float64": blas.dgemm, "float32": blas.sgemm}
         self._axpy = {"float64": blas.daxpy, "float32": blas.saxpy}
 
-    def add_product(self, A: Any, B: Any, out: Any) -> None:
-        """out += A^T B for C-contiguous A (n, p), B (n, q) and out (p, q), without a temporary."""
-        self._gemm[out.dtype.name](1.0, B.T, A.T, 1.0, out.T, trans_b=1, overwrite_c=1)
+    def product(self, A: Any, B: Any, out: Any, add: bool = False) -> None:
+        """out = A B, or out += A B without a temporary: A (n, p), B (p, q) of either order, out (n, q) by rows."""
+        if not add:
+            np.matmul(A, B, out=out)
+            return
+        # By columns, as BLAS has them: out^T = B^T A^T.
+        (left, turned), (right, turned_too) = _by_columns(B.T), _by_columns(A.T)
+        gemm = self._gemm[out.dtype.name]
+        gemm(1.0, left, right, 1.0, out.T, trans_a=turned, trans_b=turned_too, overwrite_c=1)
+
+    def row_dots(self, X: Any, Y: Any) -> Any:
+        """sum_j X_ij Y_ij (n,)."""
+        return np.einsum("ij,ij->i", X, Y)
+
+    def recorded(self, rhs: Rate) -> Rate:
+        """The rate itself: calls cost little here."""
+        return rhs
 
     def axpy(self, a: float, x: Any, y: Any) -> None:
         """y += a x for contiguous arrays."""
@@ -84,12 +102,26 @@ class Cuda:
 
     def __init__(self, cupy: Any) -> None:
         self.xp = cupy
+        self._tf32, self._recordable = False, None
 
-    def add_product(self, A: Any, B: Any, out: Any) -> None:
-        """out += A^T B for C-contiguous A (n, p), B (n, q) and out (p, q), without a temporary."""
-        from cupy import cublas
+    def product(self, A: Any, B: Any, out: Any, add: bool = False) -> None:
+        """out = A B, or out += A B without a temporary: A (n, p), B (p, q) of either order, out (n, q) by rows."""
+        if self._recordable is not None:
+            self._recordable.multiply(A, B, out, add)
+        else:
+            self.xp.cublas.gemm("N", "N", A, B, out=out, alpha=1.0, beta=float(add))
 
-        cublas.gemm("N", "T", B.T, A.T, out=out.T, alpha=1.0, beta=1.0)
+    def row_dots(self, X: Any, Y: Any) -> Any:
+        """sum_j X_ij Y_ij (n,)."""
+        return _row_dots(self.xp)(X, Y, axis=1)
+
+    def recorded(self, rhs: Rate) -> Rate:
+        """The rate with its launches recorded as CUDA graphs; as it is where cuBLAS cannot be had apart from CuPy."""
+        try:
+            self._recordable = Cublas(self.xp, self._tf32)
+        except (OSError, AttributeError, CublasError):
+            return rhs
+        return Recorded(rhs, self.xp)
 
     def axpy(self, a: float, x: Any, y: Any) -> None:
         """y += a x for contiguous arrays."""
@@ -115,9 +147,11 @@ class Cuda:
     @contextmanager
     def running(self, tf32: bool = False) -> Iterator[None]:
         """A stream of its own, on which launches can be captured, and TF32 products only where they were asked for."""
-        core = self.xp._core
-        before = core.get_compute_type(self.xp.float32)
-        core.set_compute_type(self.xp.float32, core.COMPUTE_TYPE_TF32 if tf32 else core.COMPUTE_TYPE_FP32)
+        from cupy_backends.cuda.libs import cublas
+
+        handle = self.xp.cuda.device.get_cublas_handle()
+        before, self._tf32 = cublas.getMathMode(handle), tf32
+        cublas.setMathMode(handle, TF32_MATH if tf32 else DEFAULT_MATH)
         stream = self.xp.cuda.Stream(non_blocking=True)
         try:
             self.xp.cuda.get_current_stream().synchronize()  # what was made before is there
@@ -130,7 +164,13 @@ class Cuda:
                 "device='cpu'."
             ) from error
         finally:
-            core.set_compute_type(self.xp.float32, before)
+            cublas.setMathMode(handle, before)
+            self._recordable = None
+
+
+def _by_columns(X: Any) -> tuple[Any, int]:
+    """X contiguous by columns, transposed and told so if it lies by rows."""
+    return (X, 0) if X.flags.f_contiguous else (X.T, 1)
 
 
 class Labels:
@@ -225,6 +265,11 @@ def check_dtype(dtype: str, device: str) -> None:
 @lru_cache(maxsize=1)
 def _scaled_sum(cupy: Any) -> Any:
     return cupy.ElementwiseKernel("T a, T x, T y", "T z", "z = y + a * x", "scaled_sum")
+
+
+@lru_cache(maxsize=1)
+def _row_dots(cupy: Any) -> Any:
+    return cupy.ReductionKernel("T x, T y", "T z", "x * y", "a + b", "z = a", "0", "row_dots")
 
 
 @lru_cache(maxsize=2)

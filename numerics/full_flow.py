@@ -39,12 +39,6 @@ def layout_of(flow: MatrixFlow, width: int, itemsize: int, chunk_bytes: int, row
     )  # fmt: skip
 
 
-def make_tangent(xp: Any, X: Any, H: Any, scratch: Any) -> None:
-    """Take from each row of X (m, d) its part along H's, in place."""
-    along = xp.einsum("ij,ij->i", X, H) / xp.einsum("ij,ij->i", H, H)
-    X -= xp.multiply(H, along[:, None], out=scratch)
-
-
 class FullFlow:
     """Rates and losses of a model on flat states y = (W, F^T): W (V, d) by rows, then features F^T (m, d) by rows.
 
@@ -103,7 +97,9 @@ class FullFlow:
         rows = xp.full(self.m, -1) if not self.on_logits else label
         self.chunks = [(chunk, Labels(xp, rows[chunk], self.V)) for chunk in chunks]
         self.factor = empty(self.layout.rows, 1)
-        if not self.layout.by_gram:
+        if self.layout.by_gram:
+            self.gram = empty(self.d, self.d)
+        else:
             self.Z, self.scaled = empty(self.layout.rows, self.V), empty(self.layout.rows, self.d)
         self.scratch = empty(self.m, self.d) if self.layout.scratch else None
         self.H = empty(self.m, self.d) if self.layout.scratch == 2 else None
@@ -151,9 +147,9 @@ class FullFlow:
         for chunk, labels in self.chunks:
             z = Z[: chunk.stop - chunk.start]
             if self.flow.model.loss == "mse":
-                self.xp.matmul(H[chunk], W.T, out=z)
+                self.device.product(H[chunk], W.T, z)
                 z -= self._target_rows(chunk)
-                loss[chunk] = 0.5 * self.xp.einsum("ij,ij->i", z, z)
+                loss[chunk] = 0.5 * self.device.row_dots(z, z)
             else:
                 self._exponentiate(W, H, chunk, labels, z, loss)
         return self._total(y, loss)
@@ -161,7 +157,7 @@ class FullFlow:
     def _total(self, y: Any, loss: Any) -> float:
         if self.flow.model.loss != "mse" and not self.on_logits:
             W, F = self.split(y)
-            loss -= self.xp.einsum("ij,ij->i", self.embedded(F), self.targets.along(W, axis=0)[self.label])
+            loss -= self.device.row_dots(self.embedded(F), self.targets.along(W, axis=0)[self.label])
         return self.flow.scale * float(loss.sum(dtype=np.float64))
 
     def _rates(self, y: Any, out: Any, loss: Any) -> None:
@@ -184,30 +180,28 @@ class FullFlow:
             n = chunk.stop - chunk.start
             Z, scaled, factor = self.Z[:n], self.scaled[:n], self.factor[:n]
             if self.flow.model.loss == "mse":
-                xp.matmul(H[chunk], W.T, out=Z)
+                self.device.product(H[chunk], W.T, Z)
                 factor[...] = -self.flow.scale
             else:
                 self._exponentiate(W, H, chunk, labels, Z, loss)
             xp.multiply(H[chunk], factor, out=scaled)
-            if i == 0:
-                xp.matmul(Z.T, scaled, out=grow)
-            else:
-                self.device.add_product(Z, scaled, grow)
+            self.device.product(Z.T, scaled, grow, add=i > 0)
             part = change[chunk]
-            xp.matmul(Z, W, out=part)
+            self.device.product(Z, W, part)
             part *= factor
 
     def _exponentiate(self, W: Any, H: Any, chunk: slice, labels: Labels, Z: Any, loss: Any) -> None:
         where = None if loss is None else loss[chunk]
         factor = self.factor[: len(Z), 0]
-        logits = lambda Z: self.xp.matmul(H[chunk], W.T, out=Z)
+        logits = lambda Z: self.device.product(H[chunk], W.T, Z)
         self.device.exponentials(logits, Z, labels, self.flow.scale, factor, where)
 
     def _descend_by_gram(self, W: Any, H: Any, grow: Any, change: Any) -> None:
         """Minus the gradients of |W H|^2 / 2, from products of d x d matrices."""
-        xp, scale = self.xp, self.dtype.type(-self.flow.scale)
-        xp.matmul(W, xp.matmul(H.T, H) * scale, out=grow)
-        xp.matmul(H, xp.matmul(W.T, W) * scale, out=change)
+        for X, Y, out in ((W, H, grow), (H, W, change)):
+            self.device.product(Y.T, Y, self.gram)
+            self.gram *= -self.flow.scale
+            self.device.product(X, self.gram, out)
 
     def _add_targets(self, W: Any, H: Any, grow: Any, change: Any) -> None:
         """The targets' parts scale T H^T and scale W^T T."""
@@ -244,23 +238,29 @@ class FullFlow:
             if self.flow.ridge[1]:
                 self.device.axpy(-self.flow.ridge[1], F, change)
         else:
-            make_tangent(self.xp, change, H, self.scratch)
+            self._make_tangent(change, H)
         if constraint == "normalized":
             change *= self._shrinkage(F)[:, None]
         self._act(self.kernel, change, F)
         if constraint == "sphere":
-            make_tangent(self.xp, change, H, self.scratch)
+            self._make_tangent(change, H)
         if self.flow.decay:
             self.device.axpy(-self.flow.decay, F, change)
 
+    def _make_tangent(self, X: Any, H: Any) -> None:
+        """Take from each row of X (m, d) its part along H's, in place."""
+        along = self.device.row_dots(X, H) / self.device.row_dots(H, H)
+        X -= self.xp.multiply(H, along[:, None], out=self.scratch)
+
     def _shrinkage(self, F: Any) -> Any:
         """sqrt(d) / |f_j| (m,)."""
-        return self.d**0.5 / self.xp.sqrt(self.xp.einsum("ij,ij->i", F, F))
+        return self.d**0.5 / self.xp.sqrt(self.device.row_dots(F, F))
 
     def _act(self, kernel: Any, X: Any, F: Any) -> None:
         """A kernel on the rows of X (n, d), in place."""
         if isinstance(kernel, MeasuredKernel):
-            X[...] = self.xp.matmul(kernel.matrix.T, X, out=self.scratch)
+            self.device.product(kernel.matrix.T, X, self.scratch)
+            X[...] = self.scratch
         elif not isinstance(kernel, StructuredKernel):
             X[...] = self.xp.asarray(kernel(X.T, F.T)).T
         elif kernel.multiple is None:

@@ -7,15 +7,19 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy.integrate import DOP853, LSODA
+from scipy.integrate import LSODA
 
 from ..theory.errors import InputError
 from ..theory.model import UFM
 from . import strata
+from .devices import DEVICES, check_dtype, open_device
+from .full_solution import integrate_full
 from .integrate import Progress, check_tolerances, integrate, output_times
 from .matrices import MatrixFlow, label_of_context, symmetric_start
 from .modes import check_numbers, compile_modes
 from .trajectory import Trajectory, dataset, new_path
+
+READ_AT_ONCE = 2**23  # numbers of W and H
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ def simulate(
     progress: Progress | None = None,
     optimizer: str = "sgd",
     certify: bool = False,
+    dtype: str = "float64",
+    method: str | None = None,
 ) -> Trajectory:
     """Integrate the flow of a model.
 
@@ -66,7 +72,8 @@ def simulate(
     full : bool
         False: the exact reduction to singular values on the strata, at a cost that does not depend on V.
         True: the matrices W (V, d) and H (d, m); the result also has `W` and `H` at each time.
-    device : "cpu"
+    device : "cpu" or "cuda"
+        Where whole matrices (`full=True`) are integrated; "cuda" needs a GPU and CuPy (extra `gpu`).
     rtol, atol : tolerances on the solution; atol is lowered to rtol times the smallest part of the start, so that
         tiny starts keep their time of emergence
     seed : of the random frame or start of `full`
@@ -79,6 +86,11 @@ def simulate(
         Enclose the exact solution in ball arithmetic (extra `certify`; reduced gradient flow alone): each variable
         also has its proven bounds NAME_low and NAME_high.  Starts may then be exact (`"1/1000"`, SymPy numbers); a
         float is the binary fraction that it is.  rtol and atol have no part in it.  See `Trajectory.certify`.
+    dtype : "float64", "float32" or "tf32"
+        Precision of whole matrices; rtol must be at least 1.2e-6 in float32.  "tf32" is float32 with products in TF32,
+        which keep about three digits, on "cuda" alone.
+    method : "dp5", "dop853", "stabilised" or "auto", optional
+        Integrator of whole matrices, see `ufmflow.numerics.solve.solve`; chosen by tolerance and stiffness if None.
 
     Returns
     -------
@@ -97,8 +109,6 @@ def simulate(
     >>> trajectory.data["z"].sel(stratum="color").values.round(4).tolist()
     [0.0, 0.0, 6.8845]
     """
-    if device != "cpu":
-        raise InputError(f"device: {device!r} is not available; this version integrates on 'cpu'.")
     if not isinstance(model, UFM):
         raise InputError(f"model: {type(model).__name__} is no UFM; make one with ufmflow.UFM(attributes, ...).")
     check_tolerances(rtol, atol)
@@ -109,6 +119,7 @@ def simulate(
     if out is not None:
         new_path(out)  # refused now rather than after the integration
     times = output_times(t)
+    _check_place(full, device, dtype, method)
     if full and optimizer != "sgd":
         raise InputError(
             f"optimizer: {optimizer!r} with full=True; whole matrices take its steps with "
@@ -116,12 +127,15 @@ def simulate(
         )
     if not isinstance(certify, (bool, np.bool_)):
         raise InputError(f"certify: {certify!r} is neither True nor False.")
+    how: dict[str, Any] = {}
     if certify:
         if full or optimizer != "sgd":
             raise InputError("certify: only the reduced gradient flow has enclosures; leave full and optimizer out.")
-        variables, kept, method = _certified(model, times, init, progress)
+        variables, kept, how["method"] = _certified(model, times, init, progress)
+        how["certified"] = True
     elif full:
-        variables, kept = _full(model, times, init, rtol, atol, seed, progress)
+        place = {"device": device, "dtype": dtype, "method": method}
+        variables, kept, how = _full(model, times, init, rtol, atol, seed, progress, place)
     else:
         variables, kept = _reduced(model, times, init, rtol, atol, progress, optimizer), {}
     data = dataset(
@@ -136,9 +150,8 @@ def simulate(
         rtol=rtol,
         atol=atol,
         optimizer=optimizer,
+        **how,
     ).assign(kept)
-    if certify:
-        data = data.assign_attrs(certified=True, method=method)
     trajectory = Trajectory(data)
     if out is not None:
         trajectory.save(out)
@@ -172,16 +185,37 @@ def _certified(
     return tuple(found[name][1] for name in ("w", "h", "z", "loss")), found, method
 
 
+def _check_place(full: bool, device: str, dtype: str, method: str | None) -> None:
+    """Refuse devices, precisions and methods that are unknown, or not for the reduced modes."""
+    if full:
+        check_dtype(dtype, device)
+        open_device(device)
+        return
+    if device not in DEVICES:
+        open_device(device)
+    for name, value, usual in (("device", device, "cpu"), ("dtype", dtype, "float64"), ("method", method, None)):
+        if value != usual:
+            raise InputError(f"{name}: {value!r} is for whole matrices; add full=True, or leave it out.")
+
+
 def _full(
-    model: UFM, times: np.ndarray, init: Any, rtol: float, atol: float, seed: int, progress: Progress | None
-) -> tuple[tuple[np.ndarray, ...], dict]:
+    model: UFM,
+    times: np.ndarray,
+    init: Any,
+    rtol: float,
+    atol: float,
+    seed: int,
+    progress: Progress | None,
+    place: dict[str, Any],
+) -> tuple[tuple[np.ndarray, ...], dict, dict[str, Any]]:
     if model.free_symbols:
         raise InputError(
             f"model: {sorted(map(str, model.free_symbols))[0]} has no number; numbers are needed to simulate."
         )
     W0, F0 = _full_start(model, init, seed)
-    flow = MatrixFlow.of(model)
-    return read_matrices(flow, integrate_matrices(flow, W0, F0, times, rtol, atol, progress))
+    found = integrate_full(MatrixFlow.of(model), W0, F0, times, rtol, atol, progress=progress, **place)
+    how = {"dtype": place["dtype"], "method": found.method, "evaluations": found.evaluations}
+    return *read_arrays(model, found.W, found.H, found.loss), how
 
 
 def integrate_matrices(
@@ -193,21 +227,9 @@ def integrate_matrices(
     atol: float,
     progress: Progress | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """W (V, d) and features F (d, m) at each time, by DOP853."""
-    V, d = W0.shape
-    split = V * d
-
-    def unpack(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return y[:split].reshape(V, d), y[split:].reshape(d, -1)
-
-    def rhs(y: np.ndarray) -> np.ndarray:
-        dW, dF = flow.rates(*unpack(y))
-        return np.concatenate([dW.ravel(), dF.ravel()])
-
-    start = np.concatenate([W0.ravel(), F0.ravel()])
-    typical = np.sqrt(np.array([np.mean(W0**2), np.mean(F0**2)]))
-    y = integrate(DOP853, rhs, start, times, rtol, _lowered(atol, rtol, typical), progress=progress)
-    return [unpack(column) for column in y.T]
+    """W (V, d) and features F (d, m) at each time."""
+    found = integrate_full(flow, W0, F0, times, rtol, atol, progress=progress)
+    return [(W, F.T) for W, F in zip(found.W, found.F, strict=True)]
 
 
 def read_matrices(flow: MatrixFlow, pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[tuple[np.ndarray, ...], dict]:
@@ -215,8 +237,19 @@ def read_matrices(flow: MatrixFlow, pairs: list[tuple[np.ndarray, np.ndarray]]) 
     W = np.stack([W for W, _ in pairs])
     H = np.stack([flow.embed(F).T for _, F in pairs])
     loss = np.array([flow.loss(*pair) for pair in pairs])
+    return read_arrays(flow.model, W, H, loss)
+
+
+def read_arrays(model: UFM, W: np.ndarray, H: np.ndarray, loss: np.ndarray) -> tuple[tuple[np.ndarray, ...], dict]:
+    """(w, h, z, loss) and the arrays of the data set, from W (T, V, d), H (T, m, d) and the loss (T,)."""
     kept = {"W": (("time", "label", "feature"), W), "H": (("time", "context", "feature"), H)}
-    return (*singular_values(H, W, flow.model.attributes, flow.model.labels), loss), kept
+    # As many times at once as stay small: the strata's parts of W and H are some times their size.
+    step = max(1, READ_AT_ONCE // (W[0].size + H[0].size))
+    parts = [
+        singular_values(H[i : i + step], W[i : i + step], model.attributes, model.labels)
+        for i in range(0, len(W), step)
+    ]
+    return (*(np.concatenate(part) for part in zip(*parts, strict=True)), loss), kept
 
 
 def singular_values(
