@@ -109,7 +109,9 @@ class Cuda:
         if self._recordable is not None:
             self._recordable.multiply(A, B, out, add)
         else:
-            self.xp.cublas.gemm("N", "N", A, B, out=out, alpha=1.0, beta=float(add))
+            from cupy import cublas
+
+            cublas.gemm("N", "N", A, B, out=out, alpha=1.0, beta=float(add))
 
     def row_dots(self, X: Any, Y: Any) -> Any:
         """sum_j X_ij Y_ij (n,)."""
