@@ -1,12 +1,14 @@
 """What the semantic window is worth: decoding, analogies and transfer along a run, beside the semantic index.
 
-    decoding            accuracy of a linear probe for each attribute on combinations that it has not seen
+    decoding            accuracy of a linear probe for each attribute on combinations that it has not seen, and its margin
+    one_shot            the same from a single example of each value, see `ufmflow.numerics.one_shot`
     parallelogram_error, analogies_solved       see `ufmflow.numerics.analogies`
     transfer_r2, transfer_accuracy              see `ufmflow.numerics.transfer`
 
 For two crossed attributes the parallelogram error is 1 less the semantic index and, class by class left out, transfer_r2
 is an affine function of it (`ufmflow.theory.value`): there value and index cannot disagree.  What is decided by the
-largest score (accuracies, solved analogies) depends on the order of energies alone, and can outlast the index.
+largest score (accuracies, solved analogies) depends on the order of energies, not on their size, and can outlast the
+index.
 """
 
 from collections.abc import Sequence
@@ -22,20 +24,27 @@ from ..theory.errors import InputError
 from .analogies import analogies_solved, class_means, parallelogram_errors
 from .matrices import label_of_context
 from .observe import observe
+from .one_shot import one_shot
 from .options import number
 from .probes import RIDGE, decodable, decode, smoother, transversals, values_of
 from .trajectory import Trajectory
 from .transfer import class_folds, held_out_labels, transfer
 
 FOLLOWS, PARTLY = 0.8, 0.4  # rank correlations from which a value is said to follow the index, and to do so in part
-LONG_NAMES = {
-    "decoding": "attributes decoded",
-    "held_out_decoding": "attributes decoded on held-out combinations",
+# Measures of the size of what is there, and of the order alone: the figure's two panels.
+SIZES = {
     "parallelogram": "1 - parallelogram error",
-    "analogies_solved": "analogies solved",
+    "decoding_margin": "margin of the probes",
     "transfer_r2": "R² of the additive prediction",
-    "transfer_accuracy": "combinations told by the additive prediction",
 }
+ORDER = {
+    "decoding": "attributes decoded",
+    "held_out_decoding": "decoded, held-out combinations",
+    "one_shot": "decoded from one example",
+    "analogies_solved": "analogies solved",
+    "transfer_accuracy": "combinations told apart",
+}
+LONG_NAMES = SIZES | ORDER
 
 
 def downstream(
@@ -59,10 +68,11 @@ def downstream(
     Returns
     -------
     xarray.Dataset over `time` (learning rate x steps)
-        `decoding`, `decoding_margin` (time, factor) with `chance` (factor); `parallelogram_error` (time, pair) where
-        the label has independent attributes, `analogies_solved` (time,); `transfer_r2`, `transfer_accuracy` (time,);
-        `semantic_index` (time,).  Where the run held labels out of training, transfer is from the others to these, and
-        `held_out_decoding` (time, factor) is of probes fitted to the others and tested on these.
+        `decoding`, `decoding_margin`, `one_shot` (time, factor) with `chance` (factor); `parallelogram_error`
+        (time, pair) where the label has independent attributes, `analogies_solved` (time,); `transfer_r2`,
+        `transfer_accuracy` (time,); `semantic_index` (time,).  Where the run held labels out of training, transfer and
+        `one_shot` are from the others to these, and `held_out_decoding` (time, factor) is of probes fitted to the
+        others and tested on these.
 
     Raises
     ------
@@ -140,19 +150,22 @@ class Agreement:
 def series(value: xr.Dataset) -> dict[str, np.ndarray]:
     """Each measure of value as one curve (time,): 0 what chance has, 1 the best there is.
 
-    Accuracies of attributes are (accuracy - chance) / (1 - chance), mean over the label's attributes.
+    Accuracies of attributes are (accuracy - chance) / (1 - chance), and these and the margins means over the label's
+    attributes.
     """
+    semantic = [k for k in value["factor"].values if k in value.attrs["labels"].split(" * ")]
+    chance = value["chance"].sel(factor=semantic)
     found = {}
-    semantic = value.attrs["labels"].split(" * ")
-    for name in ("decoding", "held_out_decoding"):
-        if name in value:
-            chosen = [k for k in value["factor"].values if k in semantic]
-            part, chance = value[name].sel(factor=chosen), value["chance"].sel(factor=chosen)
-            found[name] = ((part - chance) / (1 - chance)).mean("factor").values
-    if "parallelogram_error" in value:
-        found["parallelogram"] = 1 - value["parallelogram_error"].sel(pair="all").values
-        found["analogies_solved"] = value["analogies_solved"].values
-    return found | {name: value[name].values for name in ("transfer_r2", "transfer_accuracy") if name in value}
+    for name in LONG_NAMES:
+        if name == "parallelogram" and "parallelogram_error" in value:
+            found[name] = 1 - value["parallelogram_error"].sel(pair="all").values
+        elif name == "decoding_margin":
+            found[name] = value[name].sel(factor=semantic).mean("factor").values
+        elif name in ("decoding", "held_out_decoding", "one_shot") and name in value:
+            found[name] = ((value[name].sel(factor=semantic) - chance) / (1 - chance)).mean("factor").values
+        elif name in value:
+            found[name] = value[name].values
+    return found
 
 
 def agreement(value: xr.Dataset) -> list[Agreement]:
@@ -165,7 +178,7 @@ def agreement(value: xr.Dataset) -> list[Agreement]:
     Examples
     --------
     >>> from ufmflow.numerics.runs import example_run
-    >>> print(agreement(downstream(example_run()))[1].statement)
+    >>> print(agreement(downstream(example_run()))[0].statement)
     1 - parallelogram error follows the index: rank correlation 1.00, peaks 1.00 times as late.
     """
     if value.sizes["time"] < 3:
@@ -224,15 +237,18 @@ def _decoding(
     unseen = np.flatnonzero(np.isin(label_of_context(structure, structure.keep(labels)), held))
     across: list[list[tuple[float, float]]] = []
     beyond: list[list[float]] = []
+    single: list[list[float]] = []
     for X in H:
         S = smoother(X, ridge)
         across.append([decode(S, values[k], folds[k]) for k in factors])
         beyond.append([decode(S, values[k], [unseen])[0] for k in factors] if held else [])
+        single.append([one_shot(X, values[k], [unseen] if held else folds[k]) for k in factors])
     table = np.array(across)
     two = ("time", "factor")
     found = {
         "decoding": (two, table[:, :, 0], {"long_name": "accuracy on combinations left out"}),
         "decoding_margin": (two, table[:, :, 1], {"long_name": "score of the true value less the others'"}),
+        "one_shot": (two, np.array(single), {"long_name": "accuracy from one example of each value"}),
         "chance": ("factor", np.array([1.0 / (1 + values[k].max()) for k in factors])),
     }
     if held:

@@ -331,6 +331,13 @@ def crosscheck(
         bool, typer.Option("--horizon", help="Forecast the rest of the run from every step with a measured kernel.")
     ] = False,
     gates: Gates = None,
+    remeasure: Annotated[
+        bool | None,
+        typer.Option(
+            "--remeasure/--no-remeasure",
+            help="Tell what the kernel's growth and direction cost; if left out, where the network is known.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the HTML report, figures and JSON.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -355,26 +362,29 @@ def crosscheck(
         return
     if from_step is not None:
         recorded = [run.since(from_step) for run in recorded]
+    remeasure = gates is not False if remeasure is None else remeasure
     if len(recorded) > 1:
-        _crosscheck_many(recorded, gates, out, as_json)
+        _crosscheck_many(recorded, gates, remeasure, out, as_json)
         return
     from .numerics.crosscheck import crosscheck as check_run
     from .numerics.report import write_report
 
     with _progress("crosscheck") as progress:
-        check = check_run(recorded[0], progress=progress, gates=gates)
+        check = check_run(recorded[0], progress=progress, gates=gates, remeasure=remeasure)
         page = write_report(check, out) if out is not None else None
     _print(check.to_dict(), as_json, _check_lines(check, page))
     if not check.confirmed:
         raise typer.Exit(1)
 
 
-def _crosscheck_many(recorded: list[Any], gates: bool | None, out: Path | None, as_json: bool) -> None:
+def _crosscheck_many(
+    recorded: list[Any], gates: bool | None, remeasure: bool, out: Path | None, as_json: bool
+) -> None:
     from .numerics.bands import crosscheck_many
     from .numerics.bands_report import write_bands
 
     with _progress("crosscheck") as progress:
-        bands = crosscheck_many(recorded, progress=progress, gates=gates)
+        bands = crosscheck_many(recorded, progress=progress, gates=gates, remeasure=remeasure)
         page = write_bands(bands, out) if out is not None else None
     _print(bands.to_dict(), as_json, _bands_lines(bands, page))
     if not bands.confirmed:
@@ -436,9 +446,10 @@ def value(
     summary = {"run": recorded.name, "held_out": found.attrs["held_out"], "timeline": timeline,
                "agreement": [row.to_dict() for row in agreements]}  # fmt: skip
     lines = [f"{'step':>8} {'index':>7} " + " ".join(f"{name:>17}" for name in curves)]
+    shown = sorted({round(i * (len(timeline) - 1) / 11) for i in range(12)})
     lines += [
         f"{row['step']:>8} {row['semantic_index']:>7.3f} " + " ".join(f"{row[name]:>17.3f}" for name in curves)
-        for row in timeline[:: max(1, len(timeline) // 20)]
+        for row in (timeline[i] for i in shown)
     ]
     lines += [row.statement for row in agreements]
     _print(summary, as_json, lines if out is None else [*lines, f"figure: {out.resolve()}"])
@@ -610,6 +621,8 @@ def _bands_lines(bands: Any, page: Path | None) -> list[str]:
     lines += [f"{'forecast':>20} {'share RMSE':>24} {'max':>24} {'|ln loss ratio|':>24}"]
     for name, found in (("designated", bands.bands()), *((level, bands.bands(level)) for level in bands.levels)):
         lines.append(f"{name:>20} " + " ".join(f"{of(found[error]):>24}" for error in errors))
+    for name, found in bands.diagnoses.items():
+        lines.append(f"{f'kernel anew, {name}':>24} {of(found['share_rmse_mean'])}")
     for name, baseline in (("always ETF", "etf"), ("frozen at start", "frozen")):
         lines.append(f"{name:>20} {of(bands.baselines[baseline]):>24}")
     for check in bands.checks:
@@ -657,6 +670,10 @@ def _check_lines(check: Any, page: Path | None) -> list[str]:
     lines += [
         f"{'always ETF':>20} {check.baseline_etf:>10.4f}",
         f"{'frozen at start':>20} {check.baseline_frozen:>10.4f}",
+    ]
+    lines += [
+        f"{f'kernel anew, {name}':>24} " + ("  diverged" if found is None else f"{found.share_rmse_mean:>6.4f}")
+        for name, found in check.diagnoses.items()
     ]
     lines += [check.verdict]
     return lines if page is None else [*lines, f"report: {page.resolve()}"]

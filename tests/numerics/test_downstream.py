@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ufmflow.numerics.analogies import analogies_solved, class_means, parallelogram_errors
 from ufmflow.numerics.downstream import agreement, downstream, series
 from ufmflow.numerics.observe import observe
+from ufmflow.numerics.one_shot import one_shot
 from ufmflow.numerics.probes import decodable, decode, left_out, smoother, transversals, values_of
 from ufmflow.numerics.runs import example_run
 from ufmflow.numerics.transfer import additive_projector, class_folds, held_out_labels, transfer
@@ -235,9 +236,9 @@ def test_the_figure_has_a_line_for_each_measure():
     import matplotlib.pyplot as plt
 
     value = downstream(example_run())
-    fig, ax = value_figure(value)
-    labels = [line.get_label() for line in ax.get_lines() if not line.get_label().startswith("_")]
-    assert len(labels) == 1 + len(series(value)) and ax.get_xlabel() == "step"
+    fig, axes = value_figure(value)
+    labels = [line.get_label() for ax in axes for line in ax.get_lines() if not line.get_label().startswith("_")]
+    assert len(labels) == 2 + len(series(value)) and axes[0].get_xlabel() == "step"
     plt.close(fig)
 
 
@@ -252,3 +253,37 @@ def test_bad_input():
         transversals(Attributes("a[2] / b[2]"), None, "b")
     with pytest.raises(InputError, match="1 times"):
         agreement(downstream(np.eye(12), CROSSED))
+
+
+def drawn(H: np.ndarray, value: np.ndarray, D: np.ndarray) -> float:
+    """Accuracy over every choice of one example of each value, by the definition."""
+    seen = np.setdiff1d(np.arange(len(H)), D)
+    points = []
+    for examples in product(*[seen[value[seen] == v] for v in range(value.max() + 1)]):
+        distance = ((H[D][:, None] - H[list(examples)]) ** 2).sum(axis=2)
+        nearest = distance <= distance.min(axis=1, keepdims=True) + 1e-9
+        points.append((nearest / nearest.sum(axis=1, keepdims=True))[np.arange(len(D)), value[D]])
+    return float(np.mean(points))
+
+
+@given(seeds, st.booleans())
+def test_one_shot_accuracy_is_the_mean_over_all_choices_of_examples(seed, alike):
+    H, value = normal(seed, 12, 4), values_of(CROSSED, "color")
+    H = np.round(H) if alike else H  # with ties and without
+    folds = transversals(CROSSED, None, "color")
+    expected = np.mean([drawn(H, value, D) for D in folds])
+    assert one_shot(H, value, folds) == pytest.approx(expected, abs=1e-12)
+    # Examples that include the tested contexts themselves would flatter.
+    assert one_shot(np.vstack([H, H]), np.tile(value, 2), [np.arange(12)]) > expected
+
+
+def test_one_example_of_each_value_tells_the_stronger_attribute():
+    """In the algebra, context by context: always where g(j) > g(k) > g(nothing), else ((R - 1)/R)^(n - 1)."""
+    cells = list(product(range(3), range(4)))
+    a, b = (np.eye(n)[[cell[i] for cell in cells]] for i, n in ((0, 3), (1, 4)))
+    H = np.hstack([2 * a, b, 0.5 * np.eye(12)])
+    singles = [np.array([i]) for i in range(12)]
+    assert one_shot(H, values_of(CROSSED, "color"), singles) == 1.0
+    # Of each other value of b one context in 3 shares a with the tested one, and is nearer.
+    assert one_shot(H, values_of(CROSSED, "shape"), singles) == pytest.approx((2 / 3) ** 3)
+    assert one_shot(np.eye(12), values_of(CROSSED, "shape"), singles) == pytest.approx(1 / 4)
