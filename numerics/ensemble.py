@@ -13,7 +13,7 @@ import xarray as xr
 
 from ..theory.errors import InputError
 from ..theory.model import UFM
-from . import ensemble_numpy
+from . import ensemble_native, ensemble_numpy
 from .devices import DEVICES
 from .ensemble_arrays import array_code
 from .ensemble_equations import equations_of
@@ -25,7 +25,7 @@ from .trajectory import semantic_index, shares, versions
 
 SUMMARIES = ("window", "final", "trajectory")
 METHODS = ("auto", "explicit", "rosenbrock")
-ENGINES = ("auto", "numpy")
+ENGINES = ("auto", "native", "numpy")
 WINDOW = ("onset", "peak", "end", "height")
 LOWEST = 0.01  # height of an index below which there is no window, as for `Trajectory.window`
 STATUS = {DONE: "done", UNDERFLOW: "step underflow", TOO_MANY_STEPS: "too many steps"}
@@ -118,12 +118,22 @@ def simulate_ensemble(
         index=_index(model, start) if "window" in summaries else None,
         method="explicit" if strata > MANY else method,
     )
-    found = ensemble_numpy.run(problem, progress)
+    engine = _engine(engine)
+    found = RUN[engine](problem, progress)
     data = _dataset(model, problem, found, times, summaries)
     record = {"model": json.dumps(model.config()), "source": "simulate ensemble", "optimizer": optimizer, "rtol": rtol,
-              "atol": atol, "method": method, "engine": "numpy", "device": device,
+              "atol": atol, "method": method, "engine": engine, "device": device,
               "versions": json.dumps(versions())}  # fmt: skip
     return members.unfold(data.assign_attrs(record))
+
+
+RUN = {"native": ensemble_native.run, "numpy": ensemble_numpy.run}
+
+
+def _engine(engine: str) -> str:
+    if engine != "auto":
+        return engine
+    return "native" if ensemble_native.compiler() else "numpy"
 
 
 def _chosen(summaries: Sequence[str]) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ class Pool:
         p, atol = problem.parameters[:, who], problem.atol[who]
         rate = self.steps.rates(y, p)
         self.member[columns], self.y[:, columns], self.p[:, columns], self.rate[:, columns] = who, y, p, rate
-        self.atol[columns], self.before[columns], self.stiff[columns] = atol, 1e-4, 0
+        self.atol[columns], self.before[columns], self.stiff[columns] = atol, 1e-8, 0
         self.t[columns] = found.reached[who] if self.resumed else 0.0
         self.count[columns], self.rejected[columns] = (
             (found.steps[who], found.rejected[who]) if self.resumed else (0, 0)
@@ -129,7 +129,7 @@ class Pool:
         np.copyto(self.rate, steps.new_rate, where=accepted)
         # A step cut short by the end says nothing of the next one's length.
         self.h = np.where(accepted, np.maximum(h * grown, np.where(h >= left, self.h, 0.0)), h * shrunk)
-        self.before = np.where(accepted, np.maximum(steps.error, 1e-4), self.before)
+        self.before = np.where(accepted, np.maximum(steps.error, 1e-8), self.before)
         stuck = busy & ~accepted & (self.t + 0.1 * self.h <= self.t)
         self.t = np.where(accepted, t, self.t)
         self.count += busy

@@ -1,10 +1,9 @@
 """One step of many members at once, each of its own length: an order 5 pair, and a Rosenbrock method.
 
 An attempt leaves the new state in `new`, its rate in `new_rate`, and the error in units of the tolerance in `error`, the
-root mean square over the modes.  Arrays have a column for each member.
+mean square over the modes.  Arrays have a column for each member.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,9 +52,9 @@ class Steps:
         self.stiffness: np.ndarray | None = None
 
     def measure(self, y: np.ndarray, new: np.ndarray, error: np.ndarray, atol: np.ndarray) -> np.ndarray:
-        """The root mean square over the modes of errors (n, L) in units of the tolerance."""
+        """The mean square over the modes of errors (n, L) in units of the tolerance."""
         scaled = error / (atol + self.rtol * np.maximum(np.abs(y), np.abs(new)))
-        return np.sqrt(np.einsum("il,il->l", scaled, scaled) / len(y))
+        return np.einsum("il,il->l", scaled, scaled) / len(y)
 
     def first_step(self, y: np.ndarray, rate: np.ndarray, atol: np.ndarray, end: float) -> np.ndarray:
         """A hundredth of the time in which the rate changes the state by its own size."""
@@ -64,10 +63,10 @@ class Steps:
         return np.minimum(np.where(speed > 0, 0.01 * size / np.where(speed > 0, speed, 1), end), end)
 
     def factor(self, error: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the step is multiplied by if accepted, and if rejected (PI control)."""
-        errors = np.maximum(np.where(np.isfinite(error), error, 1e9), 1e-10)
-        alone = SAFETY * power(errors, -(1 - 0.15) / self.order)
-        grown = np.clip(alone * power(before, 0.2 / self.order), SHRINK, GROW)
+        """What the step is multiplied by if accepted, and if rejected (PI control), from errors squared."""
+        errors = np.maximum(np.where(error < 1e18, error, 1e18), 1e-20)
+        alone = SAFETY * power(errors, -0.425 / self.order)
+        grown = np.clip(alone * power(before, 0.1 / self.order), SHRINK, GROW)
         return grown, np.clip(alone, SHRINK, 1.0)
 
 
@@ -75,7 +74,6 @@ class Explicit(Steps):
     """Dormand and Prince's pair of order 5(4)."""
 
     order = DORMAND_PRINCE_5.order
-    attempts_per_evaluation = 6
 
     def __init__(self, equations: Equations, rtol: float, lanes: int, watch_stiffness: bool) -> None:
         super().__init__(equations, rtol)
@@ -89,9 +87,9 @@ class Explicit(Steps):
     def attempt(self, y: np.ndarray, rate: np.ndarray, h: np.ndarray, p: np.ndarray, atol: np.ndarray) -> None:
         """Steps of lengths h (L,) from states y (n, L)."""
         K = self.K = self.K[:, :, : y.shape[1]] if self.K.shape[2] != y.shape[1] else self.K
-        K[0] = rate
+        K[0], new = rate, y
         for i in range(1, 7):
-            before, new = (new if i == 6 else y), y + h * self._sum(self.a[i], K[:i])
+            before, new = new, y + h * self._sum(self.a[i], K[:i])
             K[i] = self.rates(new, p)
         if self.watch_stiffness:
             apart, bend = new - before, K[6] - K[5]
@@ -156,5 +154,3 @@ class Implicit(Steps):
         first, second = (np.tensordot(np.array(row), self.U[:, :, columns], 1) for row in RODAS4.dense)
         return (1 - x) * self.y[:, columns] + x * (self.new[:, columns] + (1 - x) * (first + x * second))
 
-
-Attempt = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]
