@@ -8,6 +8,16 @@ from ..theory.errors import InputError
 KINDS = (".png", ".pdf", ".svg")
 
 
+def check_figure(out: str | Path) -> Path:
+    """The path of a figure, refused before it is drawn when it has another ending than .png, .pdf or .svg, or no folder."""
+    target = Path(out)
+    if target.suffix not in KINDS:
+        raise InputError(f"out: {str(out)!r} is no figure; end it in {', '.join(KINDS)}.")
+    if not target.absolute().parent.is_dir():
+        raise InputError(f"out: the folder of {str(out)!r} does not exist; make it first.")
+    return target
+
+
 def write_figure(fig: Any, out: str | Path) -> Path:
     """Write a matplotlib figure and close it.
 
@@ -18,10 +28,8 @@ def write_figure(fig: Any, out: str | Path) -> Path:
     """
     import matplotlib.pyplot as plt
 
-    target = Path(out)
-    if target.suffix not in KINDS:
-        raise InputError(f"out: {str(out)!r} is no figure; end it in {', '.join(KINDS)}.")
     try:
+        target = check_figure(out)
         fig.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
     except OSError as error:
         raise InputError(f"out: cannot write {str(out)!r}: {error.strerror}.") from None
