@@ -13,24 +13,21 @@ which is all that squared error sees of T (cross-entropy sees more); counts rais
 the diagonal of T^T T.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from scipy.optimize import nnls
 
 from ..theory.attributes import Attributes
 from ..theory.errors import InputError
 from ..theory.table import read_columns
 from . import strata
+from .counts import read_counts
 from .matrices import label_of_context
 from .options import number
 from .trajectory import in_formula_order
-
-MOST_CELLS = 2**26  # of the dense next-token matrix: half a gigabyte
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,8 @@ def targets_from_counts(
     Parameters
     ----------
     counts : array (m, n) or scipy sparse matrix, a row for each context and a column for each token, in the order of
-        the tables; or the path of a CSV `context,token,count`, whose names the tables have in columns `context`, `token`
+        the tables; or the path of one (.npy, or .npz as scipy.sparse has it), or of a CSV `context,token,count`, whose
+        names the tables have in columns `context`, `token`
     contexts : CSV path, DataFrame or mapping: a column for each attribute of the contexts; complete and balanced
     tokens : the same for the tokens: attributes of the label, by the contexts' names and values, each combination once;
         tokens of a CSV of counts that it leaves out are dropped, and how many is told
@@ -130,7 +128,7 @@ def targets_from_counts(
     columns = read_columns(contexts)
     structure = _structure(columns, formula)
     words = None if tokens is None else read_columns(tokens)
-    C, counted = _counts(counts, columns, words)
+    C, counted = read_counts(counts, columns, words)
     m = int(structure.cardinality)
     if C.shape[0] != m:
         raise InputError(f"counts: {C.shape[0]} rows for the {m} contexts of the table; give one row per context.")
@@ -175,7 +173,7 @@ def kernel_from_counts(
     delta = number("residual", residual, zero=True)
     columns = read_columns(contexts)
     structure = _structure(columns, formula)
-    C, _ = _counts(counts, columns, None)
+    C, _ = read_counts(counts, columns, None)
     if C.shape[0] != int(structure.cardinality):
         raise InputError(f"counts: {C.shape[0]} rows for the {structure.cardinality} contexts of the table.")
     C = in_formula_order(C, structure)
@@ -186,56 +184,6 @@ def kernel_from_counts(
 
 def _structure(columns: Mapping[str, list], formula: str | None) -> Attributes:
     return Attributes.from_table(columns, formula, ignore=("label", "context"))
-
-
-def _counts(counts: Any, contexts: Mapping[str, list], tokens: Mapping[str, list] | None) -> tuple[np.ndarray, float]:
-    """Counts (m, n) in the order of the tables, and the share of all counts that they hold."""
-    if isinstance(counts, (str, os.PathLike)):
-        return _long_counts(counts, contexts, tokens)
-    shape = getattr(counts, "shape", None) or np.shape(counts)
-    if len(shape) == 2 and shape[0] * shape[1] > MOST_CELLS:
-        raise InputError(f"counts: {shape[0]} x {shape[1]} cells; at most {MOST_CELLS} fit, so merge rare tokens.")
-    try:
-        C = np.asarray(counts.toarray() if sparse.issparse(counts) else counts, dtype=float)
-    except (TypeError, ValueError):
-        raise InputError("counts: they are no numeric matrix; give contexts x tokens.") from None
-    if C.ndim != 2 or 0 in C.shape or not np.all(np.isfinite(C)) or C.min() < 0:
-        raise InputError(f"counts: shape {C.shape}; give a matrix contexts x tokens of finite numbers >= 0.")
-    return C, 1.0
-
-
-def _long_counts(
-    path: str | os.PathLike, contexts: Mapping[str, list], tokens: Mapping[str, list] | None
-) -> tuple[np.ndarray, float]:
-    rows = read_columns(path)
-    for name in ("context", "token", "count"):
-        if name not in rows:
-            raise InputError(f"counts: {os.fspath(path)!r} has no column {name!r}; it needs context, token and count.")
-    if "context" not in contexts or (tokens is not None and "token" not in tokens):
-        raise InputError("contexts, tokens: a CSV of counts needs their names, in columns context and token.")
-    row = {str(name): i for i, name in enumerate(contexts["context"])}
-    names = rows["token"] if tokens is None else tokens["token"]
-    column = {str(name): i for i, name in enumerate(dict.fromkeys(map(str, names)))}
-    if len(row) * len(column) > MOST_CELLS:
-        raise InputError(f"counts: {len(row)} x {len(column)} cells; at most {MOST_CELLS} fit, so merge rare tokens.")
-    C, lost = np.zeros((len(row), len(column))), 0.0
-    for line, (context, token, text) in enumerate(zip(rows["context"], rows["token"], rows["count"], strict=True), 2):
-        try:
-            count = float(text)
-        except ValueError:
-            count = -1.0
-        if not 0 <= count < np.inf:
-            raise InputError(f"counts: {text!r} in line {line} is no count; give a finite number >= 0.")
-        if str(context) not in row:
-            raise InputError(
-                f"counts: context {context!r} in line {line} is not in the table; add it with its attributes."
-            )
-        if str(token) in column:
-            C[row[str(context)], column[str(token)]] += count
-        else:
-            lost += count
-    total = C.sum() + lost
-    return C, float(C.sum() / total) if total else 1.0
 
 
 def _token_order(

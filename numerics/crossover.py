@@ -4,6 +4,7 @@ The field is the exact solution, logistic on every stratum; the borders of its p
 `ufmflow.theory.crossover`, and where field and border disagree is counted.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import xarray as xr
 from scipy.optimize import brentq
 
 from ..theory.attributes import Attributes
-from ..theory.crossover import dimensions, lasting_peak, log_lasting_start
+from ..theory.crossover import dimensions, lasting_peak, lasting_softness, log_lasting_start, softness_of
 from ..theory.errors import InputError
 from .options import number
 
@@ -43,7 +44,7 @@ def crossover(
         `peak_index`, `limit_index`; `phase`, a number of `PHASES` read off the field: 0 the index never exceeds its
         limit, 1 it does and keeps half of its peak for ever, 2 it does not; `border_phase`, the same from the closed
         forms; over eps the borders: `overshoot_ratio` = 1/theta, `cause_ratio` = theta.  attrs `disagreement` is the
-        share of the grid where phase and border_phase differ.
+        share of the grid where phase and border_phase differ, `lasting_softness` the eps from which no window closes.
 
     Raises
     ------
@@ -85,8 +86,97 @@ def crossover(
             "cause_ratio": ("eps", theta),
         },
         {"eps": soft, "ratio": kappa},
-        {"formula": str(structure), "init": float(init), "shrink": mu, "disagreement": float((phase != border).mean())},
+        {
+            "formula": str(structure),
+            "init": float(init),
+            "shrink": mu,
+            "disagreement": float((phase != border).mean()),
+            "lasting_softness": float(lasting_softness(structure, sp.Rational(1, len(structure.sizes)), mu)),
+        },
     )
+
+
+def look_up(attributes: Attributes | str, eps: float, ratio: float, init: float = 1e-3, shrink: float = 0.0) -> dict:
+    """One place of the diagram: eps, ratio, peak_index, limit_index and the name of its phase.
+
+    Examples
+    --------
+    >>> look_up("color[4] * shape[6]", 0.5, 4.0)["phase"]
+    'transient'
+    """
+    here = crossover(attributes, [eps], [ratio], init, shrink)
+    numbers = {name: float(here[name].item()) for name in ("eps", "ratio", "peak_index", "limit_index")}
+    return {**numbers, "phase": PHASES[int(here["phase"].item())]}
+
+
+def borders(found: xr.Dataset) -> list[dict[str, float | None]]:
+    """For each softness the index that is left, and the kernel ratios at which phases change; None where none does.
+
+    Examples
+    --------
+    >>> borders(crossover("color[4] * shape[6]", eps=[0.5]))[0]["cause_ratio"]
+    1.5
+    """
+    columns = zip(
+        found["eps"].values, found["limit_index"].values[:, 0], found["overshoot_ratio"].values, lasting_border(found),
+        found["cause_ratio"].values, strict=True,
+    )  # fmt: skip
+    return [
+        {"eps": float(eps), "limit_index": float(left), "overshoot_ratio": float(low),
+         "lasting_ratio": float(high) if np.isfinite(high) else None, "cause_ratio": float(equal)}
+        for eps, left, low, high, equal in columns
+    ]  # fmt: skip
+
+
+def place(
+    targets: Mapping[str, float],
+    feature_kernel: Mapping[str, float],
+    attributes: Attributes,
+    label_kernel: Mapping[str, float] | None = None,
+) -> tuple[float, float]:
+    """Where targets and kernels lie on the diagram: (eps, kappa), by the means over main effects and over the rest.
+
+    theta is the ratio of the means of tau, weighted by the strata's dimensions, and eps the softness of equal weights
+    that has it; kappa is the ratio of the means of sqrt(kW kH), which is what sets the rates.
+
+    Parameters
+    ----------
+    targets, feature_kernel, label_kernel : dict from stratum to number; label_kernel None is 1 on all
+    attributes : crossed attributes, two at least
+
+    Raises
+    ------
+    InputError
+        For targets or a kernel that are 0 on all strata but the main effects, and targets that are smaller on the main
+        effects than on the rest.
+
+    Examples
+    --------
+    >>> structure = Attributes("color[4] * shape[6]")
+    >>> tau = {"1": 1, "color": 0.75, "shape": 0.75, "color:shape": 0.5}
+    >>> place(tau, {"1": 9, "color": 4, "shape": 4, "color:shape": 1}, structure)
+    (0.5, 2.0)
+    """
+    main = attributes.semantic_strata()
+    rest = [A for A in attributes.names[1:] if A not in main]
+    m = {A: float(attributes.multiplicities[A]) for A in attributes.names}
+
+    def ratio(argument: str, values: Mapping[str, float]) -> float:
+        top, bottom = (sum(m[A] * values[A] for A in names) / sum(m[A] for A in names) for names in (main, rest))
+        if not (np.isfinite(top) and bottom > 0):
+            raise InputError(
+                f"{argument}: its mean over {', '.join(rest)} is {bottom:g}; the diagram needs a positive one."
+            )
+        return top / bottom
+
+    theta = ratio("targets", targets)
+    if theta < 1:
+        raise InputError(
+            f"targets: on main effects they are {theta:.3g} of the rest; the diagram begins at 1, one-hot."
+        )
+    rates = {A: float(np.sqrt(feature_kernel[A] * (1.0 if label_kernel is None else label_kernel[A]))) for A in m}
+    weight = sp.Rational(1, len(attributes.sizes))
+    return float(softness_of(theta, weight)), ratio("feature_kernel", rates)
 
 
 def _index(ratio: Any, M: float, N: float) -> Any:

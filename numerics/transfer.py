@@ -17,6 +17,7 @@ import numpy as np
 from ..theory.attributes import Attributes
 from ..theory.errors import InputError
 from . import strata
+from .matrices import label_of_context
 from .options import whole
 from .probes import left_out, transversals, won
 
@@ -31,7 +32,8 @@ class Transfer:
     ----------
     r2 : 1 - sum |h - additive prediction|^2 / sum |h - mean of the seen|^2 over the classes left out
     accuracy : share of the classes left out to whose features their own additive prediction is the nearest, among
-        the additive predictions of all combinations; ties share the point
+        the additive predictions of all combinations; ties share the point.  Classes that share all attributes (species
+        of one genus) have one prediction
     """
 
     r2: float
@@ -79,24 +81,34 @@ def transfer(means: np.ndarray, kept: Attributes, folds: Sequence[np.ndarray]) -
     wrong = total = 0.0
     hits: list[np.ndarray] = []
     fit = P @ means
+    alike = label_of_context(kept, kept.keep(kept.named(frozenset().union(*map(kept.closure, semantic(kept))))))
+    first = np.unique(alike, return_index=True)[1]
     for D in folds:
         seen = np.setdiff1d(np.arange(len(means)), D)
         wrong += float(((means[D] - predicted[D]) ** 2).sum())
         total += float(((means[D] - means[seen].mean(axis=0)) ** 2).sum())
         # The fit without D to all classes: as if D's rows were what is predicted for them.
-        prototypes = fit - P[:, D] @ (means[D] - predicted[D])
+        prototypes = (fit - P[:, D] @ (means[D] - predicted[D]))[first]
         scores = means[D] @ prototypes.T - (prototypes**2).sum(axis=1) / 2
-        hits.append(won(scores, D))
+        hits.append(won(scores, alike[D]))
     return Transfer(1 - wrong / total if total > 0 else float("nan"), float(np.concatenate(hits).mean()))
+
+
+def semantic(kept: Attributes) -> list[str]:
+    """Attributes that several classes share.
+
+    Examples
+    --------
+    >>> semantic(Attributes("kingdom[3] / genus[3] / species[4]"))
+    ['kingdom', 'genus']
+    """
+    return [k for k in kept.sizes if kept.closure(k) != frozenset(kept.sizes)]
 
 
 def class_folds(kept: Attributes) -> list[np.ndarray]:
     """Folds of classes for a run that saw them all: each holds every value of the attribute with the fewest once."""
-    semantic = [k for k in kept.sizes if kept.closure(k) != frozenset(kept.sizes)]
-    if not semantic:
-        return []
-    count = {k: int(kept.keep(kept.named(kept.closure(k))).cardinality) for k in semantic}
-    return transversals(kept, None, min(semantic, key=count.__getitem__))
+    count = {k: int(kept.keep(kept.named(kept.closure(k))).cardinality) for k in semantic(kept)}
+    return transversals(kept, None, min(count, key=count.__getitem__)) if count else []
 
 
 def held_out_labels(kept: Attributes, hold_out: int | Iterable[int], seed: int = 0) -> tuple[int, ...]:

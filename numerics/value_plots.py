@@ -32,7 +32,9 @@ def value_figure(value: xr.Dataset) -> tuple[Any, Any]:
         known = "step" in value.coords
         at = (value["step"] if known else value["time"]).values.astype(float)
         index, curves = value["semantic_index"].values, series(value)
-        for ax, (title, names) in zip(axes, (("size of the structure", SIZES), ("its order alone", ORDER)), strict=True):
+        for ax, (title, names) in zip(
+            axes, (("size of the structure", SIZES), ("its order alone", ORDER)), strict=True
+        ):
             ax.plot(at, index, "-", color="0.75", lw=5, label="semantic index", solid_capstyle="butt")
             for i, name in enumerate(name for name in names if name in curves):
                 ax.plot(
@@ -51,7 +53,7 @@ def value_figure(value: xr.Dataset) -> tuple[Any, Any]:
 
 def _title(value: xr.Dataset) -> str:
     held = value.attrs["held_out"]
-    return f"{value.attrs['name']}: {value.attrs['formula']}" + (f", {held} labels held out" if held else "")
+    return f"{value.attrs['name']}: {value.attrs['formula']}" + (f", {held} label{"s" if held > 1 else ""} held out" if held else "")
 
 
 def _log_axis(ax: "Axes", at: np.ndarray, label: str) -> None:

@@ -157,3 +157,17 @@ def test_the_kernel_of_one_token_for_each_value_is_the_embedding_kernel():
 def test_bad_input(counts, tokens, words):
     with pytest.raises(InputError, match=words):
         targets_from_counts(counts, TABLE, tokens)
+
+
+def test_matrices_on_disk(tmp_path):
+    counts = np.round(1000 * T)
+    expected = targets_from_counts(counts, TABLE, tokens=TABLE).targets
+    np.save(tmp_path / "dense.npy", counts)
+    np.savez(tmp_path / "dense.npz", counts=counts)
+    sparse.save_npz(tmp_path / "sparse.npz", sparse.csr_matrix(counts))
+    for name in ("dense.npy", "dense.npz", "sparse.npz"):
+        assert targets_from_counts(tmp_path / name, TABLE, tokens=TABLE).targets == expected
+    (tmp_path / "broken.npz").write_text("no zip")
+    for name in ("broken.npz", "missing.npy"):
+        with pytest.raises(InputError, match="cannot read"):
+            targets_from_counts(tmp_path / name, TABLE, tokens=TABLE)

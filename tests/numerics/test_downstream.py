@@ -164,6 +164,15 @@ def test_a_geometry_of_attributes_alone_transfers_and_solves_analogies(seed):
     )
 
 
+def test_species_of_one_genus_have_one_prediction():
+    taxonomy = Attributes("kingdom[2] / genus[2] / species[3]")
+    kingdom, genus = (np.eye(n)[values_of(taxonomy, k)] for k, n in (("kingdom", 2), ("genus", 4)))
+    H = np.hstack([kingdom, genus, 0.1 * np.eye(12)])
+    assert transfer(H, taxonomy, class_folds(taxonomy)).accuracy == 1.0
+    shuffled = H[np.random.default_rng(1).permutation(12)]
+    assert transfer(shuffled, taxonomy, class_folds(taxonomy)).accuracy < 0.8
+
+
 def test_analogies_are_solved_when_shared_attributes_are_nearer_than_none():
     """In the algebra of two crossed attributes: exactly when g(j) > g(nothing) and g(k) > g(nothing)."""
     for entries, solved in (((0.0, 0.1, 0.1, 1.0), 1.0), ((0.1, 0.3, 0.05, 1.0), 0.0), ((0.2, 0.1, 0.3, 1.0), 0.0)):
