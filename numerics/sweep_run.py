@@ -163,12 +163,20 @@ def dask_client(scheduler: str | None, workers: int, memory: float, device: str 
     with (
         dask.config.set(settings),
         _quiet(),
-        LocalCluster(
-            n_workers=workers, threads_per_worker=1, memory_limit=int(memory), dashboard_address=None
-        ) as cluster,
+        _started(LocalCluster, workers, memory) as cluster,
         Client(cluster) as client,
     ):
         yield client
+
+
+def _started(cluster: Any, workers: int, memory: float) -> Any:
+    try:
+        return cluster(n_workers=workers, threads_per_worker=1, memory_limit=int(memory), dashboard_address=None)
+    except (RuntimeError, OSError) as error:
+        raise SweepError(
+            f"the workers did not start ({' '.join(str(error).split())}); a script that asks for them must begin its work "
+            'under `if __name__ == "__main__":`'
+        ) from None
 
 
 @contextlib.contextmanager

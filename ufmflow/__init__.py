@@ -47,6 +47,7 @@ _HOME = {
     "load_sweep": "numerics.sweep_load",
     "observe": "numerics.observe",
     "observe_unbalanced": "numerics.least_squares",
+    "phase_diagram": "numerics.phases",
     "plan": "numerics.advice",
     "prove": "proofs.certificates",
     "riccati_solution": "numerics.riccati",
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from .numerics.recorder import StrataRecorder
     from .numerics.report import write_report
     from .numerics.riccati import riccati_solution
+    from .numerics.phases import phase_diagram
     from .numerics.runs import Run, example_run, load_run, save_run
     from .numerics.simulate import gaussian, simulate
     from .numerics.sweep import sweep

@@ -617,6 +617,7 @@ def plan(
     precise: Annotated[
         bool, typer.Option("--precise", help="Follow the network itself: slower, closer, any optimiser.")
     ] = False,
+    slopes: Annotated[bool, typer.Option("--slopes", help="Also the window's derivatives by each parameter.")] = False,
     as_json: Json = False,
 ) -> None:
     """What to change about a training, and when to stop, so that its structure lasts: predicted before training.
@@ -637,7 +638,8 @@ def plan(
 
     source = network if network in SETTINGS else load_run(Path(network))
     with _progress("plan") as progress:
-        found = advise(source, goal, only=only, precise=precise, progress=progress, **_options(option or [], "--option"))
+        found = advise(source, goal, only=only, precise=precise, slopes=slopes, progress=progress,
+                       **_options(option or [], "--option"))  # fmt: skip
     _print(found.to_dict(), as_json, advice_lines(found))
     if not found.reached:
         raise typer.Exit(1)
