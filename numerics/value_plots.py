@@ -53,7 +53,8 @@ def value_figure(value: xr.Dataset) -> tuple[Any, Any]:
 
 def _title(value: xr.Dataset) -> str:
     held = value.attrs["held_out"]
-    return f"{value.attrs['name']}: {value.attrs['formula']}" + (f", {held} label{"s" if held > 1 else ""} held out" if held else "")
+    labels = f", {held} label{'s' if held > 1 else ''} held out" if held else ""
+    return f"{value.attrs['name']}: {value.attrs['formula']}{labels}"
 
 
 def _log_axis(ax: "Axes", at: np.ndarray, label: str) -> None:
