@@ -90,7 +90,7 @@ class Layout:
         """
         one = (self.V + self.m) * self.d * itemsize
         larger = max(self.V, self.m) * self.d * itemsize
-        logits = self.rows * (self.logits * self.V + self.d + 4)
+        logits = self.rows * (self.logits * self.V + 4)
         device = {
             "the integrator": float((vectors + 1) * one),
             "the logits of a chunk": float(logits * itemsize),

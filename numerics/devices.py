@@ -62,12 +62,12 @@ class Cpu:
         """y += a x for contiguous arrays."""
         self._axpy[y.dtype.name](x.reshape(-1), y.reshape(-1), a=a)
 
-    def exponentials(self, logits: Any, Z: Any, labels: "Labels", scale: float, factor: Any, loss: Any = None) -> None:
-        """Fill Z (n, V) by calling `logits(Z)` and turn it into E of `softmax_pass`, factors (n,) and losses (n,)."""
+    def residuals(self, logits: Any, Z: Any, labels: "Labels", scale: float, loss: Any = None) -> None:
+        """Fill Z (n, V) by calling `logits(Z)` and turn it into the residuals of `softmax_pass`; losses (n,) if asked."""
         logits(Z)
-        if not softmax_pass.exponentials(Z, labels.positions, scale, factor, loss):
+        if not softmax_pass.residuals(Z, labels.positions, scale, loss):
             logits(Z)
-            softmax_pass.shifted_exponentials(Z, labels.positions, scale, factor, loss)
+            softmax_pass.shifted_residuals(Z, labels.positions, scale, loss)
 
     def to_host(self, x: Any) -> np.ndarray:
         """The array as NumPy has it."""
@@ -129,13 +129,13 @@ class Cuda:
         """y += a x for contiguous arrays."""
         _scaled_sum(self.xp)(y.dtype.type(a), x, y, y)
 
-    def exponentials(self, logits: Any, Z: Any, labels: "Labels", scale: float, factor: Any, loss: Any = None) -> None:
-        """Fill Z (n, V) by calling `logits(Z)` and turn it into E of `softmax_pass`, factors (n,) and losses (n,)."""
+    def residuals(self, logits: Any, Z: Any, labels: "Labels", scale: float, loss: Any = None) -> None:
+        """Fill Z (n, V) by calling `logits(Z)` and turn it into the residuals of `softmax_pass`; losses (n,) if asked."""
         logits(Z)
         n, V = Z.shape
-        kernel = _softmax(self.xp, Z.dtype.name)
         where = np.uintp(0) if loss is None else loss
-        kernel((n,), (THREADS,), (Z, labels.of_rows, factor, where, np.int64(V), Z.dtype.type(scale)))
+        kernel = _softmax(self.xp, Z.dtype.name)
+        kernel((n,), (THREADS,), (Z, labels.of_rows, where, np.int64(V), Z.dtype.type(scale)))
 
     def to_host(self, x: Any) -> np.ndarray:
         """The array as NumPy has it."""
@@ -277,4 +277,4 @@ def _row_dots(cupy: Any) -> Any:
 @lru_cache(maxsize=2)
 def _softmax(cupy: Any, dtype: str) -> Any:
     source = cuda_source("double" if dtype == "float64" else "float")
-    return cupy.RawModule(code=source, options=("--std=c++14",)).get_function("exponentials")
+    return cupy.RawModule(code=source, options=("--std=c++14",)).get_function("residuals")

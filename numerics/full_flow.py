@@ -96,11 +96,10 @@ class FullFlow:
         chunks = [slice(i, min(i + self.layout.rows, self.m)) for i in range(0, self.m, self.layout.rows)]
         rows = xp.full(self.m, -1) if not self.on_logits else label
         self.chunks = [(chunk, Labels(xp, rows[chunk], self.V)) for chunk in chunks]
-        self.factor = empty(self.layout.rows, 1)
         if self.layout.by_gram:
             self.gram = empty(self.d, self.d)
         else:
-            self.Z, self.scaled = empty(self.layout.rows, self.V), empty(self.layout.rows, self.d)
+            self.Z = empty(self.layout.rows, self.V)
         self.scratch = empty(self.m, self.d) if self.layout.scratch else None
         self.H = empty(self.m, self.d) if self.layout.scratch == 2 else None
 
@@ -151,7 +150,7 @@ class FullFlow:
                 z -= self._target_rows(chunk)
                 loss[chunk] = 0.5 * self.device.row_dots(z, z)
             else:
-                self._exponentiate(W, H, chunk, labels, z, loss)
+                self._residuals(W, H, chunk, labels, z, loss)
         return self._total(y, loss)
 
     def _total(self, y: Any, loss: Any) -> float:
@@ -175,26 +174,20 @@ class FullFlow:
 
     def _descend(self, W: Any, H: Any, grow: Any, change: Any, loss: Any) -> None:
         """Minus both gradients of the loss, chunk by chunk."""
-        xp = self.xp
         for i, (chunk, labels) in enumerate(self.chunks):
-            n = chunk.stop - chunk.start
-            Z, scaled, factor = self.Z[:n], self.scaled[:n], self.factor[:n]
+            Z = self.Z[: chunk.stop - chunk.start]
             if self.flow.model.loss == "mse":
                 self.device.product(H[chunk], W.T, Z)
-                factor[...] = -self.flow.scale
+                Z *= -self.flow.scale
             else:
-                self._exponentiate(W, H, chunk, labels, Z, loss)
-            xp.multiply(H[chunk], factor, out=scaled)
-            self.device.product(Z.T, scaled, grow, add=i > 0)
-            part = change[chunk]
-            self.device.product(Z, W, part)
-            part *= factor
+                self._residuals(W, H, chunk, labels, Z, loss)
+            self.device.product(Z.T, H[chunk], grow, add=i > 0)
+            self.device.product(Z, W, change[chunk])
 
-    def _exponentiate(self, W: Any, H: Any, chunk: slice, labels: Labels, Z: Any, loss: Any) -> None:
+    def _residuals(self, W: Any, H: Any, chunk: slice, labels: Labels, Z: Any, loss: Any) -> None:
         where = None if loss is None else loss[chunk]
-        factor = self.factor[: len(Z), 0]
         logits = lambda Z: self.device.product(H[chunk], W.T, Z)
-        self.device.exponentials(logits, Z, labels, self.flow.scale, factor, where)
+        self.device.residuals(logits, Z, labels, self.flow.scale, where)
 
     def _descend_by_gram(self, W: Any, H: Any, grow: Any, change: Any) -> None:
         """Minus the gradients of |W H|^2 / 2, from products of d x d matrices."""

@@ -1,7 +1,8 @@
 """CUDA source of the pass over the logits that `softmax_pass` states: one block of threads for each context.
 
-Threads walk a row twice: for its largest logit, which shifts the others, and to exponentiate and sum.  The second walk
-finds rows of up to some 10^5 logits in cache.  Sums are trees in shared memory, the same in every run.
+Threads walk a row twice: for the largest logit, which shifts the others, and the sum of exponentials along with it
+(a sum is scaled down when a larger logit turns up); then to write the residuals.  The second walk finds rows of up to
+some 10^5 logits in cache.  Sums over threads are trees in shared memory, the same in every run.
 """
 
 THREADS = 256
@@ -34,31 +35,30 @@ __device__ real block_largest(real value, real* shared) {{
     return largest;
 }}
 
-// Z: n rows of V logits, E when done; label[row] < 0 for soft labels; loss may be null.
-extern "C" __global__ void exponentials(
-    real* Z, const long long* label, real* factor, real* loss, long long V, real scale) {{
+// Z: n rows of V logits, scale (1_y - softmax) when done; label[row] < 0 for soft labels; loss may be null.
+extern "C" __global__ void residuals(real* Z, const long long* label, real* loss, long long V, real scale) {{
     __shared__ real shared[{threads}];
     const long long row = blockIdx.x;
     real* z = Z + row * V;
     const long long y = label[row];
-    real largest = z[0];
-    for (long long i = threadIdx.x; i < V; i += blockDim.x) if (z[i] > largest) largest = z[i];
+    real largest = z[0], part = 0;
+    for (long long i = threadIdx.x; i < V; i += blockDim.x) {{
+        const real logit = z[i];
+        if (logit > largest) {{
+            part *= exp(largest - logit);
+            largest = logit;
+        }}
+        if (i != y) part += exp(logit - largest);
+    }}
     const real top = block_largest(largest, shared);
     const real gap = y >= 0 ? z[y] - top : 0;
-    real part = 0;
-    for (long long i = threadIdx.x; i < V; i += blockDim.x) {{
-        if (i == y) continue;
-        const real e = exp(z[i] - top);
-        z[i] = e;
-        part += e;
-    }}
-    const real others = block_sum(part, shared);
-    if (threadIdx.x != 0) return;
+    const real others = block_sum(part * exp(largest - top), shared);
     const real chosen = y >= 0 ? exp(gap) : 0;
     const real total = chosen + others;
-    factor[row] = -scale / total;
-    if (y >= 0) z[y] = -others;
-    if (!loss) return;
+    const real factor = -scale / total;
+    for (long long i = threadIdx.x; i < V; i += blockDim.x)
+        z[i] = factor * (i == y ? -others : exp(z[i] - top));
+    if (!loss || threadIdx.x != 0) return;
     if (y < 0) loss[row] = log(total) + top;
     else loss[row] = others < chosen ? log1p(others / chosen) : log(total) - gap;
 }}
@@ -66,7 +66,7 @@ extern "C" __global__ void exponentials(
 
 
 def cuda_source(ctype: str) -> str:
-    """Source of the kernel `exponentials`.
+    """Source of the kernel `residuals`.
 
     Parameters
     ----------

@@ -1,13 +1,11 @@
-"""The one pass over the logits: exponentials in place, and what makes minus the gradient of them.
+"""The one pass over the logits: from each context's logits to minus the gradient of its cross-entropy, in place.
 
-For a context with logits z (V,) and label y, with any shift s, e_i = exp(z_i - s) and the sum over the others
-o = sum_{i != y} e_i, minus the gradient scale (1_y - softmax(z)) of the cross-entropy is
+For logits z (V,) and label y, with any shift s, e_i = exp(z_i - s) and the sum over the others o = sum_{i != y} e_i,
 
-    factor E,   E_i = e_i (i != y),   E_y = -o,   factor = -scale / (e_y + o).
+    scale (1_y - softmax(z)):   -scale e_i / (e_y + o)  for i != y,   scale o / (e_y + o)  for y.
 
 Only positive numbers are added, so that it is accurate where the softmax rounds to its label, whatever the largest
-entry is.  The factor is left to multiply a row of d numbers rather than one of V.  Soft labels have no y: E = e, and
-their targets enter elsewhere.
+entry is.  Soft labels have no y: -scale softmax(z), and their targets enter elsewhere.
 """
 
 import numpy as np
@@ -18,83 +16,67 @@ BLOCK = 65_536
 RANGE = {"float64": (1e-100, 1e100), "float32": (1e-10, 1e10)}
 
 
-def exponentials(
-    Z: np.ndarray, at_label: np.ndarray | None, scale: float, factor: np.ndarray, loss: np.ndarray | None = None
-) -> bool:
-    """Turn logits into E and its factors without a shift, which saves two passes.
+def residuals(Z: np.ndarray, at_label: np.ndarray | None, scale: float, loss: np.ndarray | None = None) -> bool:
+    """Turn logits into residuals without a shift, which saves two passes.
 
     Parameters
     ----------
-    Z : array (n, V), C-contiguous, one row a context; E when done
+    Z : array (n, V), C-contiguous, one row a context; minus the gradient when done
     at_label : int array (n,), n-th row's label as a position in Z.ravel(); None for soft labels
     scale : float
-    factor : array (n,), written
     loss : array (n,), written: cross-entropy of each row; with soft labels only log sum exp(z)
 
     Returns
     -------
-    bool : False where a sum left `RANGE`; then the logits must be computed again, for `shifted_exponentials`
+    bool : False where a sum left `RANGE`; then the logits must be computed again, for `shifted_residuals`
     """
-    flat, n, V = Z.reshape(-1), *Z.shape
+    n, V = Z.shape
     low, high = RANGE[Z.dtype.name]
     step = max(1, BLOCK // V)
-    others = factor
-    chosen = np.zeros(n, Z.dtype)
-    logit = flat.take(at_label) if at_label is not None and loss is not None else 0.0
     with np.errstate(over="ignore", under="ignore"):
         for i in range(0, n, step):
             rows = Z[i : i + step]
+            here = None if at_label is None else at_label[i : i + step] - i * V
+            logit = rows.reshape(-1)[here] if here is not None and loss is not None else 0.0
             np.exp(rows, out=rows)
-            if at_label is not None:
-                here = at_label[i : i + step]
-                flat.take(here, out=chosen[i : i + step])
-                flat[here] = 0.0
-            np.add.reduce(rows, axis=1, out=others[i : i + step])
-        total = chosen + others
-        if not (total.min() > low and total.max() < high):  # as NaN too
-            return False
-    _finish(flat, at_label, scale, factor, chosen, total, logit, loss)
+            total = _finish(rows, here, scale, logit, None if loss is None else loss[i : i + step])
+            if not (total.min() > low and total.max() < high):  # as NaN too
+                return False
     return True
 
 
-def shifted_exponentials(
-    Z: np.ndarray, at_label: np.ndarray | None, scale: float, factor: np.ndarray, loss: np.ndarray | None = None
-) -> None:
+def shifted_residuals(Z: np.ndarray, at_label: np.ndarray | None, scale: float, loss: np.ndarray | None = None) -> None:
     """The same for logits of any size, shifted by the largest of each row; NaN where a logit is not finite."""
-    flat = Z.reshape(-1)
     top = Z.max(axis=1)
     with np.errstate(all="ignore"):
         Z -= top[:, None]
-        logit = flat.take(at_label) if at_label is not None else 0.0
+        logit = Z.reshape(-1)[at_label] if at_label is not None else 0.0
         np.exp(Z, out=Z)
-        chosen = np.zeros(len(Z), Z.dtype)
-        if at_label is not None:
-            flat.take(at_label, out=chosen)
-            flat[at_label] = 0.0
-        np.add.reduce(Z, axis=1, out=factor)
-        _finish(flat, at_label, scale, factor, chosen, chosen + factor, logit, loss)
+        _finish(Z, at_label, scale, logit, loss)
         if loss is not None and at_label is None:
             loss += top
 
 
 def _finish(
-    flat: np.ndarray,
-    at_label: np.ndarray | None,
-    scale: float,
-    factor: np.ndarray,
-    chosen: np.ndarray,
-    total: np.ndarray,
-    logit: np.ndarray | float,
-    loss: np.ndarray | None,
-) -> None:
-    """Write the labels' entries, the losses and the factors; `factor` holds the sums over the others."""
-    others = factor
-    if at_label is not None:
+    rows: np.ndarray, at_label: np.ndarray | None, scale: float, logit: np.ndarray | float, loss: np.ndarray | None
+) -> np.ndarray:
+    """From exponentials to residuals and losses; returns the sums of the exponentials."""
+    flat = rows.reshape(-1)
+    if at_label is None:
+        total = others = rows.sum(axis=1)
+    else:
+        chosen = flat[at_label]
+        flat[at_label] = 0.0
+        others = rows.sum(axis=1)
+        total = chosen + others
         flat[at_label] = -others
-    if loss is not None:
-        np.log(total, out=loss)
-        loss -= logit
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rows *= (-scale / total)[:, None]
+        if loss is not None:
+            np.log(total, out=loss)
+            loss -= logit
+    if loss is not None and at_label is not None:
         # Where the label leads, log(total) - logit would lose what is small; elsewhere the loss is at least log 2.
         leads = others < chosen
         loss[leads] = np.log1p(others[leads] / chosen[leads])
-    np.divide(-scale, total, out=factor)
+    return total

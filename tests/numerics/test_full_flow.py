@@ -119,14 +119,13 @@ def close(found: float, expected, relative: float, absolute: float) -> bool:
 
 
 def passed_over(z: list[float], label: int | None) -> tuple[np.ndarray, float]:
-    """Minus the gradient by logits and the loss, as `Cpu.exponentials` has them."""
-    factor, loss = np.empty(1), np.empty(1)
+    """Minus the gradient by logits and the loss, as `Cpu.residuals` has them."""
+    loss, Z = np.empty(1), np.array([z])
     at = None if label is None else np.array([label])
-    Z = np.array([z])
-    if not softmax_pass.exponentials(Z, at, 1.0, factor, loss):
+    if not softmax_pass.residuals(Z, at, 1.0, loss):
         Z = np.array([z])
-        softmax_pass.shifted_exponentials(Z, at, 1.0, factor, loss)
-    return Z[0] * factor[0], float(loss[0])
+        softmax_pass.shifted_residuals(Z, at, 1.0, loss)
+    return Z[0], float(loss[0])
 
 
 # Numbers are shifted by at most 230 or lie within 1e100 of one: exp of z is off by |z| eps, at most 745 eps = 1.7e-13.
@@ -158,14 +157,27 @@ def test_a_plain_softmax_fails_the_same_check():
 def test_rows_of_one_chunk_may_have_any_sizes():
     """One row out of range sends the whole chunk through the shifted pass, which changes the others by rounding alone."""
     rows = [[800.0, 0.0, 3.0], [1.0, 2.0, 3.0], [-900.0, -901.0, -950.0]]
-    Z, at, factor, loss = np.array(rows), np.array([0, 4, 8]), np.empty(3), np.empty(3)
-    assert not softmax_pass.exponentials(Z, at, 2.0, factor, loss)
+    Z, at, loss = np.array(rows), np.array([0, 4, 8]), np.empty(3)
+    assert not softmax_pass.residuals(Z, at, 2.0, loss)
     Z = np.array(rows)
-    softmax_pass.shifted_exponentials(Z, at, 2.0, factor, loss)
+    softmax_pass.shifted_residuals(Z, at, 2.0, loss)
     for i, row in enumerate(rows):
         gradient, value = exact_row(row, i)
-        assert all(close(f, 2 * e, **ACCURACY) for f, e in zip(Z[i] * factor[i], gradient, strict=True))
+        assert all(close(f, 2 * e, **ACCURACY) for f, e in zip(Z[i], gradient, strict=True))
         assert close(loss[i], value, **ACCURACY)
+
+
+def test_blocks_of_rows_are_independent(monkeypatch):
+    logits, at = 3 * normal(0, 7, 5), np.arange(7) * 5 + [0, 4, 2, 2, 1, 0, 3]
+    found = []
+    for block in (softmax_pass.BLOCK, 11):
+        monkeypatch.setattr(softmax_pass, "BLOCK", block)
+        for labels in (at, None):
+            Z, loss = logits.copy(), np.empty(7)
+            assert softmax_pass.residuals(Z, labels, 0.5, loss)
+            found.append((Z, loss))
+    for whole, apart in zip(found[:2], found[2:], strict=True):
+        assert np.array_equal(whole[0], apart[0]) and np.array_equal(whole[1], apart[1])
 
 
 def test_what_is_not_finite_stays_so():
