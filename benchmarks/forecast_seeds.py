@@ -1,11 +1,12 @@
 """How close do forecasts from initialisation come to trained networks, over five seeds?
 
-Run: python benchmarks/forecast_seeds.py RUNS [--lane 0/2]    trains and forecasts into the folder RUNS; goes on after a stop
-     python benchmarks/forecast_seeds.py RUNS --collect > benchmarks/results/forecast_seeds.json
+Run: python benchmarks/forecast_seeds.py RUNS [--lane 0/2]    trains and forecasts into the folder RUNS what the results
+                                                              lack; goes on after a stop
+     python benchmarks/forecast_seeds.py RUNS --collect       adds what is in RUNS to the results
      python benchmarks/forecast_seeds.py --table < benchmarks/results/forecast_seeds.json    the table of docs/forecasts.md
      python benchmarks/forecast_seeds.py RUNS --optimisers    share of the interaction at equal loss, forecast and observed
 
-One thread a lane; about an hour and a half on two.  Errors as `ufmflow crosscheck` has them: share RMSE, mean over 41
+One thread a lane; two hours on two.  Errors as `ufmflow crosscheck` has them: share RMSE, mean over 41
 times from initialisation to near collapse, and median |ln(loss forecast / loss observed)|; onset and end of the
 semantic window as the forecast's over the observed (the larger of the ratio and its inverse).
 """
@@ -33,6 +34,7 @@ CASES = {
     "transformer, objects, Muon": ("objects", TRANSFORMER | {"optimizer": "muon", "lr": 3e-4, "steps": 1500}, 0.03, 0.03),
     "MLP, objects, AdamW": ("objects", {"optimizer": "adamw", "lr": 3e-4, "steps": 2000}, 0.03, 0.03),
 }  # fmt: skip
+RESULTS = Path(__file__).parent / "results" / "forecast_seeds.json"
 SEEDS = range(5)
 OPTIMISERS = {"SGD": "transformer, objects", **{x: f"transformer, objects, {x}" for x in ("AdamW", "sign", "Muon")}}
 LOSSES = (2.0, 1.0, 0.2)
@@ -63,6 +65,17 @@ def stem_of(case, seed, folder):
     return folder / f"{case.replace(', ', '_').replace(' ', '-')}-seed{seed}"
 
 
+def collect(folder, known):
+    """Add what the folder holds to the results, by case and seed."""
+    from ufmflow.numerics.trajectory import versions
+
+    about = {"date": date.today().isoformat(), "machine": platform.machine(), "versions": versions()}
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.result"))]
+    known |= {(row["case"], row["seed"]): {**row, **about} for row in found}
+    rows = [known[case, seed] for case in CASES for seed in SEEDS if (case, seed) in known]
+    RESULTS.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+
+
 def at_losses(trajectory):
     """The interaction's share of H when the loss first passes each of LOSSES; None where it does not."""
     loss, share = trajectory.data["loss"].values, trajectory.shares()[:, -1]
@@ -87,7 +100,7 @@ def optimisers(folder):
         for seed in SEEDS:
             if stem_of(case, seed, folder).with_suffix(".npz").exists():
                 run = load_run(stem_of(case, seed, folder))
-                pairs = zip(at_losses(run), at_losses(forecast(run, level="gated")), strict=True)
+                pairs = zip(at_losses(run), at_losses(forecast(run)), strict=True)
                 cells = [", ".join("-" if x is None else f"{x:.3f}" for x in pair) for pair in pairs]
                 lines.append(f"| {name}, {seed} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -144,17 +157,16 @@ def main():
     if given.optimisers:
         print(optimisers(given.runs))
         return
+    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    known = {(row["case"], row["seed"]): row for row in rows}
     if given.collect:
-        from ufmflow.numerics.trajectory import versions
-
-        rows = [json.loads(path.read_text()) for path in sorted(given.runs.glob("*.result"))]
-        print(json.dumps({"date": date.today().isoformat(), "machine": platform.machine(), "versions": versions(),
-                          "rows": rows}, indent=1))
+        collect(given.runs, known)
         return
     lane, lanes = map(int, given.lane.split("/"))
     given.runs.mkdir(parents=True, exist_ok=True)
-    for number, (seed, case) in enumerate((seed, case) for seed in SEEDS for case in CASES):
-        path = given.runs / f"{number:03d}.result"
+    wanted = [(seed, case) for seed in SEEDS for case in CASES if (case, seed) not in known]
+    for number, (seed, case) in enumerate(wanted):
+        path = stem_of(case, seed, given.runs).with_suffix(".result")
         if number % lanes == lane and not path.exists():
             path.write_text(json.dumps(one(case, seed, given.runs)))
 

@@ -119,6 +119,18 @@ class Bands:
         return {name: Band.of(row[name] for row in rows) for name in (*ERRORS, *RATIOS)}
 
     @property
+    def diagnoses(self) -> dict[str, dict[str, Band | None]]:
+        """Bands of the errors that are left with the kernel measured anew along the runs; see `crosscheck.diagnose`."""
+        names = dict.fromkeys(name for check in self.checks for name in check.diagnoses)
+        return {
+            name: {
+                error: Band.of(getattr(found, error) for check in self.checks if (found := check.diagnoses.get(name)))
+                for error in ERRORS
+            }
+            for name in names
+        }
+
+    @property
     def baselines(self) -> dict[str, Band | None]:
         """Share errors of "always the ETF", "geometry frozen at initialisation", and the better of both."""
         return {
@@ -198,6 +210,7 @@ class Bands:
                 **plain(self.bands()),
                 "by_run": self.measures(),
             },
+            "diagnoses": {name: plain(bands) for name, bands in self.diagnoses.items()},
             "baselines": plain(self.baselines),
             "differences": list(self.differences),
             "tolerance": {"share_rmse_mean": self.share_tolerance, "loss_log_ratio_median": self.loss_tolerance},
@@ -212,6 +225,7 @@ def crosscheck_many(
     loss_tolerance: float = LOSS_TOLERANCE,
     progress: Progress | None = None,
     gates: bool | None = None,
+    remeasure: bool = False,
 ) -> Bands:
     """Hold every forecast from each run's initialisation to the run, and gather the errors over the runs.
 
@@ -220,7 +234,7 @@ def crosscheck_many(
     runs : recorded runs of one structure, usually the seeds of one setting
     share_tolerance, loss_tolerance : of the verdict, on the means over the runs
     progress : callable (done, runs)
-    gates : as in `crosscheck`
+    gates, remeasure : as in `crosscheck`
 
     Returns
     -------
@@ -244,9 +258,8 @@ def crosscheck_many(
     first: InputError | IntegrationError | None = None
     for done, run in enumerate(runs):
         try:
-            checks.append(
-                crosscheck(run, None, share_tolerance, loss_tolerance, _part(progress, done, len(runs)), gates)
-            )
+            part = _part(progress, done, len(runs))
+            checks.append(crosscheck(run, None, share_tolerance, loss_tolerance, part, gates, remeasure))
         except (InputError, IntegrationError) as error:
             failures.append(Failure(run, str(error)))
             first = first or error

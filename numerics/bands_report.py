@@ -10,7 +10,7 @@ from .bands import Bands
 from .horizon import Horizon
 from .pages import folder_for, image, render, svg_of
 from .plots import LINES, MARKERS, house_color, house_style, log_time_axis
-from .report import LEVELS, write_report
+from .report import DIAGNOSES, LEVELS, write_report
 from .runs import write_whole
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def write_bands(bands: Bands, out: str | Path) -> Path:
         rows=rows,
         held=bands.bands(),
         levels=[(level, LEVELS.get(level, ""), _count(bands, level), bands.bands(level)) for level in bands.levels],
+        diagnoses=[(*DIAGNOSES[name], found) for name, found in bands.diagnoses.items()],
         figure=image(figure),
         factor=_factor,
     )

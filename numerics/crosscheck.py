@@ -1,6 +1,6 @@
 """Hold forecasts to a recorded run: per-stratum residuals, share and loss errors, baselines, and a verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from ..theory.attributes import Attributes
 from ..theory.errors import InputError
 from . import strata
-from .forecast import forecast_all
+from .forecast import forecast_all, knows_network
 from .integrate import IntegrationError, Progress
 from .kernel_strata import kernel_drift
 from .runs import Run
@@ -64,6 +64,9 @@ class Check:
     gram_residual : array (T,), the same for the Gram matrix of H along the run
     departs_at : first time at which the designated share RMSE exceeds its tolerance; None if never
     windows : semantic windows, `observed` and `forecast` (None where there is none)
+    diagnoses : dict from `isotropic`, `directional` to Comparison, None where it diverged
+        What the kernel measured anew along the run makes of its start (see `ufmflow.numerics.remeasured`); these look
+        at the run, so none is a forecast.
     confirmed : whether both errors are within tolerance and below both baselines
     """
 
@@ -80,6 +83,7 @@ class Check:
     windows: dict[str, Window | None]
     share_tolerance: float
     loss_tolerance: float
+    diagnoses: dict[str, Comparison | None] = field(default_factory=dict)
 
     @property
     def best_baseline(self) -> float:
@@ -189,6 +193,9 @@ class Check:
             "rule": self.rule,
             **self.forecasts[self.designated].summary(),
             "forecasts": {level: found.summary() for level, found in self.forecasts.items()},
+            "diagnoses": {
+                name: None if found is None else found.summary() for name, found in self.diagnoses.items()
+            },
             "baseline_etf_share_rmse_mean": self.baseline_etf,
             "baseline_frozen_share_rmse_mean": self.baseline_frozen,
             "kernel_residual": self.kernel_residual,
@@ -215,6 +222,7 @@ def crosscheck(
     loss_tolerance: float = LOSS_TOLERANCE,
     progress: Progress | None = None,
     gates: bool | None = None,
+    remeasure: bool = False,
 ) -> Check:
     """Hold a trajectory, or every forecast from the run's initialisation, to the run.
 
@@ -224,6 +232,7 @@ def crosscheck(
     trajectory : a forecast at the run's times; if None, all levels are forecast and one is designated by rule
     share_tolerance, loss_tolerance : of the verdict, on share_rmse_mean and loss_log_ratio_median
     gates : whether to forecast with the network's gates expanded about the start, too; see `forecast.forecast_all`
+    remeasure : whether to tell what the kernel's growth and its dependence on direction cost; see `diagnose`
 
     Raises
     ------
@@ -248,7 +257,8 @@ def crosscheck(
             f"feature_norm: the run {run.name} has none; forecasts cover networks that end in a norm and need the "
             "features' lengths before it, so record them, or give a trajectory to hold the run to."
         )
-    return hold(run, *forecast_all(run, progress, gates), share_tolerance, loss_tolerance)
+    check = hold(run, *forecast_all(run, progress, gates), share_tolerance, loss_tolerance)
+    return diagnose(check, progress) if remeasure else check
 
 
 def hold(
@@ -284,6 +294,26 @@ def hold(
         share_tolerance=share_tolerance,
         loss_tolerance=loss_tolerance,
     )
+
+
+def diagnose(check: Check, progress: Progress | None = None) -> Check:
+    """The same check, with what the kernel measured anew along the run makes of its start.
+
+    It trains the run's network again, about three times; without the extra `train`, and for a network that is not
+    known, there are no diagnoses.
+    """
+    if not knows_network(check.run):
+        return check
+    from .plan import Plan
+    from .remeasured import diagnoses_of, remeasure
+
+    found: dict[str, Comparison | None] = {}
+    for name in diagnoses_of(Plan.of_record(check.run.meta)):
+        try:
+            found[name] = compare(check.run, remeasure(check.run, name, progress))
+        except IntegrationError:
+            found[name] = None
+    return replace(check, diagnoses=found)
 
 
 def compare(run: Run, trajectory: Trajectory) -> Comparison:

@@ -59,7 +59,7 @@ def forecast_gated(run: Run, level: str, progress: Progress | None = None) -> Tr
         )
     plan = Plan.of_record(run.meta)
     with reproducible(plan.seed):
-        training = _at_start(run, plan)
+        training = at_start(run, plan)
         H, W, _ = _follow(training, run.data["step"].values, level, progress)
     # Contexts of a plan are in the formula's order.
     found = observe(H, W, plan.contexts.label, Attributes(str(run.attributes)), run.time)
@@ -91,7 +91,7 @@ def _follow(
         while training.step < step:
             if level == "gated_doubling" and doubled(training.step - int(steps[0])):
                 training.expand_gates(ORDERS[level])
-            _advance(training, level)
+            advance(training, level)
         H.append(_embeddings(training))
         W.append(training.shown.head.weight.detach().numpy().copy())
         times.append(training.time)
@@ -200,7 +200,7 @@ def forecast_network(
     return Trajectory(found.data.assign_attrs(source=f"forecast {level}"))
 
 
-def _at_start(run: Run, plan: Plan) -> Training:
+def at_start(run: Run, plan: Plan) -> Training:
     """The run's network and optimiser at its first recorded step."""
     training = Training(plan)
     while training.step < int(run.data["step"].values[0]):
@@ -215,7 +215,8 @@ def _at_start(run: Run, plan: Plan) -> Training:
     return training
 
 
-def _advance(training: Training, level: str) -> None:
+def advance(training: Training, level: str) -> None:
+    """One step of a forecast, which may diverge where the run did not."""
     try:
         training.advance()
     except InputError as error:

@@ -10,7 +10,7 @@ import sympy as sp
 from ..theory.kernels import symbols_for
 from ..theory.model import UFM
 from ..theory.system import derive
-from .crosscheck import Check
+from .crosscheck import Check, Comparison
 from .pages import folder_for, image, render, svg_of
 from .plots import log_spaced
 from .runs import Run, write_whole
@@ -27,6 +27,11 @@ LEVELS = {
     "gated_linear": "weights move, gates frozen at the start",
     "gated_doubling": "weights move, gates to first order, anew at each doubling of the steps",
     "given": "the trajectory that was given",
+}
+
+DIAGNOSES = {
+    "isotropic": ("measured anew, isotropic", "grow, the same for every direction of the features"),
+    "directional": ("measured anew, by direction", "grow, and differ from direction to direction"),
 }
 
 
@@ -75,6 +80,7 @@ def _page(check: Check, figures: dict[str, bytes]) -> str:
         check=check,
         run=run,
         levels=[(level, LEVELS.get(level, ""), found) for level, found in check.forecasts.items()],
+        costs=_costs(check),
         strata=[(s.name, s.multiplicity, check.forecasts[check.designated].residuals[:, i])
                 for i, s in enumerate(run.attributes.strata[1:])],
         kernel=_kernel_rows(check),
@@ -97,6 +103,14 @@ def _equations(run: Run) -> dict[str, list[str]]:
         "equations": [system.mathml(eq) for eq in rates if eq.rhs != 0],
         "definitions": [system.mathml(eq.xreplace(zero)) for eq in system.definitions if eq.lhs not in zero],
     }
+
+
+def _costs(check: Check) -> list[tuple[str, str, Comparison | None]]:
+    """The kernel held, measured anew for all directions at once, and direction by direction."""
+    rows: list[tuple[str, str, Comparison | None]] = []
+    if "map" in check.forecasts:
+        rows.append(("as it starts", "nothing (the forecast map)", check.forecasts["map"]))
+    return rows + [(*DIAGNOSES[name], found) for name, found in check.diagnoses.items()]
 
 
 def _kernel_rows(check: Check) -> list[tuple[str, sp.Expr, str]]:

@@ -16,7 +16,7 @@ import numpy as np
 from ..theory.errors import InputError
 from .bands import Bands, gather
 from .bands_report import write_bands
-from .crosscheck import Check, crosscheck, hold
+from .crosscheck import Check, crosscheck, diagnose, hold
 from .forecast import forecast_all
 from .integrate import Progress
 from .pages import folder_for, render
@@ -156,7 +156,7 @@ def reproduce(
         path = train_seeds(setting, stem.with_name(setting), [seed], progress=trained, **options)[0]
         run = load_run(path)
         _same_start(start, run)
-        found[setting].append(hold(run, trajectories, designated, rule))
+        found[setting].append(diagnose(hold(run, trajectories, designated, rule)))
         forecasts[run.name] = digest
     reproduction = Reproduction({setting: gather(checks) for setting, checks in found.items()}, forecasts)
     return _write(reproduction, folder), reproduction
