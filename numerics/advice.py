@@ -19,6 +19,7 @@ from .advice_outlook import Outlook, outlook
 from .advice_source import Source, start_of
 from .integrate import IntegrationError, Progress
 from .interventions import Intervention, catalogue
+from .sensitivities import Sensitivities, network_sensitivities
 from .start import Start
 from .trajectory import Trajectory
 
@@ -80,6 +81,7 @@ class Advice:
     recommendations : ranked, the best first; "stop" among them is the training as it is
     refused : dict from an intervention's name to the sentence that says why the network cannot take it
     verdict : whether the goal is reached, or which constraint binds and the nearest goal that is reached
+    sensitivities : of the window as it is, under the kernel at the start; None where that does not cover it, or not asked for
     """
 
     source: Source
@@ -87,6 +89,7 @@ class Advice:
     recommendations: tuple[Recommendation, ...]
     refused: Mapping[str, str]
     verdict: str
+    sensitivities: Sensitivities | None
 
     @property
     def baseline(self) -> Recommendation:
@@ -109,6 +112,7 @@ class Advice:
             "verdict": self.verdict,
             "recommendations": [found.to_dict() for found in self.recommendations],
             "refused": dict(self.refused),
+            "sensitivities": None if self.sensitivities is None else self.sensitivities.to_dict(),
         }
 
 
@@ -119,6 +123,7 @@ def plan(
     interventions: Iterable[Intervention] | None = None,
     only: Iterable[str] | None = None,
     precise: bool = False,
+    slopes: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> Advice:
@@ -133,6 +138,7 @@ def plan(
     only : names of the interventions to look at, of these; all if None
     precise : predict from the network with its gates expanded, which costs what training costs, rather than from its
         kernel at the start
+    slopes : also give the derivatives of the window as it is by each parameter, as `sensitivities`
     progress : callable (done, interventions)
     **options : of `ufmflow.train`, for a setting
 
@@ -178,8 +184,9 @@ def plan(
             found.append(_recommendation(source, each, predicted, wanted, base))
         if progress is not None:
             progress(done + 1, len(chosen))
+    moved = _sensitivities(source, wanted) if slopes else None
     ranked = tuple(sorted(found, key=lambda each: _rank(each, wanted), reverse=True))
-    return Advice(source, wanted, ranked, refused, verdict_of(wanted, ranked))
+    return Advice(source, wanted, ranked, refused, verdict_of(wanted, ranked), moved)
 
 
 def _chosen(interventions: Iterable[Intervention], only: Iterable[str] | None) -> list[Intervention]:
@@ -310,3 +317,11 @@ def _up(loss: float) -> float:
     """Two digits, rounded up."""
     unit = 10.0 ** (np.floor(np.log10(loss)) - 1)
     return float(f"{np.ceil(loss / unit) * unit:.3g}")
+
+
+def _sensitivities(source: Source, goal: Goal) -> Sensitivities | None:
+    try:
+        start = source.start()
+        return network_sensitivities(start, float(start.flow_time(source.flow_times())[-1]), goal)
+    except (InputError, IntegrationError):
+        return None

@@ -102,24 +102,36 @@ class Goal:
             known = ", ".join(k for k in kept.sizes if _stratum(k, kept) in semantic)
             raise InputError(f"goal: {self.attribute!r} is no attribute that labels share; choose one of {known}.")
 
+    def strata(self, attributes: Attributes, labels: tuple[str, ...] | None) -> tuple[list[str], list[str], float]:
+        """Strata whose share in which others the index is made of, and that share in the collapsed geometry.
+
+        Examples
+        --------
+        >>> Goal.parse("permanent for color").strata(Attributes("color[4] * shape[6]"), None)
+        (['color'], ['color', 'color:shape'], 0.16666666666666666)
+        """
+        kept, semantic = attributes.keep(labels), list(attributes.semantic_strata(labels))
+        mine = semantic if self.attribute is None else [_stratum(self.attribute, kept)]
+        m = kept.multiplicities
+        others = sum(m[A] for A in semantic if A not in mine)
+        of = [A for A in attributes.names[1:] if A in mine or A not in semantic]
+        return mine, of, float(sum(m[A] for A in mine) / (kept.cardinality - 1 - others))
+
     def index_of(self, trajectory: Trajectory) -> np.ndarray:
         """The semantic index (T,) that the goal speaks of."""
         if self.attribute is None:
             return trajectory.data["semantic_index"].values
-        attributes, labels = trajectory.attributes, trajectory.labels
-        kept = attributes.keep(labels)
-        mine = _stratum(self.attribute, kept)
-        others = [A for A in attributes.semantic_strata(labels) if A != mine]
-        m = kept.multiplicities
-        etf = float(m[mine] / (kept.cardinality - 1 - sum(m[A] for A in others)))
+        held, of, etf = self.strata(trajectory.attributes, trajectory.labels)
         share = trajectory.data["share_H"]
-        rest = 1.0 - share.sel(stratum=others).sum("stratum").values
-        part = np.divide(share.sel(stratum=mine).values, rest, out=np.full(len(rest), etf), where=rest > 0)
+        rest = share.sel(stratum=of).sum("stratum").values
+        inside = share.sel(stratum=held).sum("stratum").values
+        part = np.divide(inside, rest, out=np.full(len(rest), etf), where=rest > 0)
         return (part - etf) / (1.0 - etf)
 
 
-def _stratum(attribute: str, kept: Attributes) -> str | None:
-    return kept.term(kept.closure(attribute)) if attribute in kept.sizes else None
+def _stratum(attribute: str, kept: Attributes) -> str:
+    """The stratum of an attribute's main effect; no stratum's name where it is unknown."""
+    return kept.term(kept.closure(attribute)) if attribute in kept.sizes else ""
 
 
 def _number(text: str, word: str, what: str, most: float) -> float:

@@ -134,6 +134,13 @@ class Source:
             ) from None
         return self._from_kernel(start, flow_times(plan, self.steps), plan.average_from)
 
+    def flow_times(self) -> np.ndarray:
+        """The sum of the learning rates before each of the steps, without intervention."""
+        if self.known is None:
+            assert self.times is not None
+            return self.times
+        return flow_times(self.known, self.steps)
+
     def start(self) -> Start:
         """What a forecast from the kernel starts from without intervention.
 

@@ -1,6 +1,7 @@
 """Advice as lines of text: what `ufmflow plan` prints."""
 
 from .advice import Advice, Recommendation
+from .sensitivities import Sensitivities
 
 HEADER = (
     f"{'intervention':>22} {'goal':>4} {'stop':>15} {'index':>6} {'at loss':>8} {'window':>15} {'x':>7} {'index end':>9} "
@@ -23,6 +24,8 @@ def advice_lines(advice: Advice) -> list[str]:
     useful = [found for found in advice.recommendations if found.intervention.name != base.intervention.name][:SHOWN]
     lines += [f"  {found.intervention.name}: {found.intervention.says}  In theory: {found.intervention.why}"
               + ("." if found.outlook is None else f"; {found.outlook.why}.") for found in useful]  # fmt: skip
+    if advice.sensitivities is not None:
+        lines += _slopes(advice.sensitivities)
     if advice.refused:
         lines += ["not predicted:", *(f"  {sentence}" for sentence in advice.refused.values())]
     return lines
@@ -53,3 +56,16 @@ def _window(found: Recommendation) -> str:
 
 def _steps(pair: tuple[float | None, float | None] | None, open_end: bool = False) -> str:
     return "-" if pair is None else f"{pair[0]:.0f}-{'' if open_end else f'{pair[1]:.0f}'}"
+
+
+def _slopes(found: Sensitivities) -> list[str]:
+    columns = list(found.slopes)
+    rows = [
+        f"{name:>22} " + " ".join(f"{found.slopes[column][name]:>+14.3g}" for column in columns)
+        for name in next(iter(found.slopes.values()))
+    ]
+    return [
+        "slopes under the kernel at the start, of ln time and of the index by ln of the parameter (ridge and smoothing: by itself):",
+        " " * 23 + " ".join(f"{column:>14}" for column in columns),
+        *rows,
+    ]

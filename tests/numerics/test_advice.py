@@ -258,6 +258,14 @@ def test_a_mean_of_checkpoints_lags_behind(advice):
     assert mean.shares()[early] == pytest.approx(last.shares()[early], abs=1e-5)
 
 
+def test_slopes_go_with_the_advice_when_asked_for(start, advice):
+    assert advice.sensitivities is None
+    asked = plan(start, "semantic index >= 0.5 at loss <= 1", only=["body rate 0.3"], steps=300, slopes=True)
+    slopes = asked.sensitivities.slopes["stop"]
+    assert slopes["head rate"] + slopes["body rate"] == pytest.approx(-1, abs=1e-3)
+    assert "head scale" in "\n".join(advice_lines(asked))
+
+
 def test_a_start_of_ones_own_is_advised_on(start):
     found = plan(start, "permanent", only=["smoothing 0.1"], steps=300)
     assert found.baseline.outcome.steps[-1] == pytest.approx(300)
@@ -304,9 +312,8 @@ def test_bad_input_is_refused(start):
 def test_settings_are_advised_on_and_refused():
     pytest.importorskip("torch")
     small = {"width": 128, "features": 32, "steps": 60}
-    found = plan("objects", "widest window", only=["body rate 0.1", "ridge on the features", "adamw"], **small)
-    assert set(found.refused) == {"ridge on the features", "adamw"}
-    assert "--precise" in found.refused["adamw"] and "has no effect" in found.refused["ridge on the features"]
+    found = plan("objects", "widest window", only=["body rate 0.1", "ridge on the features"], **small)
+    assert set(found.refused) == {"ridge on the features"} and "has no effect" in found.refused["ridge on the features"]
     close = plan("objects", "widest window", only=["adamw"], precise=True, **small)
     assert {each.level for each in close.recommendations} == {"gated_doubling"} and not close.refused
     with pytest.raises(InputError, match="hold_out: 6 of 24 labels are never trained on"):
@@ -314,7 +321,7 @@ def test_settings_are_advised_on_and_refused():
     with pytest.raises(InputError, match="magic: an option that is unknown here"):
         plan("objects", magic=1)
     with pytest.raises(InputError, match="ask for precise"):
-        plan("objects", optimizer="adamw", **small)
+        plan("objects", final_affine=True, **small)
     frozen = plan("objects", only=["head rate 10", "body rate 0.1"], head_rate=0.0, **small)
     assert "the head is frozen" in frozen.refused["head rate 10"] and len(frozen.recommendations) == 2
 
