@@ -28,6 +28,7 @@ from scipy.linalg import eigvalsh_tridiagonal
 from ..theory.errors import InputError
 
 DAMPED = 0.8  # |P| stays below max(DAMPED, 1 - x/2); 0.95 would reach no more than 2% further
+MOST = 250  # Euler steps; with more the finish's sums lose their digits
 ROUNDS, NODES_A_ZERO = 30, 6
 NODES = (
     Fraction(1, 2),
@@ -203,16 +204,23 @@ def _leja(zeros: np.ndarray) -> list[float]:
 def scheme_of(factors: int) -> tuple[float, Scheme]:
     """The scheme of n Euler steps that reaches furthest, and its reach.
 
+    Raises
+    ------
+    InputError
+        For fewer than 1 or more than 250 Euler steps.
+
     Examples
     --------
     >>> reach, scheme = scheme_of(12)
     >>> len(scheme.alphas), reach > 0.32 * 16**2
     (12, True)
     """
+    if not 1 <= factors <= MOST:
+        raise InputError(f"factors: {factors!r} Euler steps; give from 1 to {MOST}.")
     for share in np.arange(0.345, 0.2, -0.005):
         reach = float(share) * (factors + 4) ** 2
         zeros = damped_zeros(factors, reach)
         x = reach * (1 - np.cos(np.linspace(0.0, np.pi, 20 * factors + 200))) / 2
         if np.all(growth(zeros, x) <= np.maximum(DAMPED, 1 - x / 2)):
             return reach, finish([1 / zero for zero in _leja(zeros)])
-    raise InputError(f"factors: {factors} Euler steps; from 1 to 250 can be had.")
+    raise AssertionError(f"no stable scheme of {factors} Euler steps")

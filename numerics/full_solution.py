@@ -15,7 +15,7 @@ from .matrices import MatrixFlow, StructuredKernel
 from .solve import METHODS, ROUND_OFFS, solve
 
 # Vectors of the state's length that each method has; "auto" has two methods while it changes from one to the other.
-VECTORS = {"dp5": 8, "dop853": 14, "stabilised": 8, "auto": 16}
+VECTORS = {"dp5": 8, "dop853": 14, "rkc": 6, "stabilised": 9, "auto": 17}
 # Steps are held to this fraction of the tolerance, so that the solution's error, which adds up over them, is within it.
 SAFETY = 1e-2
 # Order 8 costs as much as order 5 at this tolerance of a step and less below it (benchmarks/full_flow.py).

@@ -22,7 +22,7 @@ from .tableau_order8 import DOP853
 from .tableaux import DORMAND_PRINCE_5
 from .vectors import vectors_like
 
-METHODS = ("dp5", "dop853", "stabilised", "auto")
+METHODS = ("dp5", "dop853", "rkc", "stabilised", "auto")
 LEAST, MOST, SAFE = 0.2, 10.0, 0.9
 PROPORTIONAL = 0.4  # part of the exponent that damps by the previous error; 0.3 to 0.5 differ by 2% in evaluations
 ROUND_OFFS = 10  # a tolerance below this many round-offs of the precision cannot be seen in it
@@ -68,8 +68,9 @@ def solve(
     rhs : callable (t, y, out), writes the rate at y (n,) into out (n,) and leaves y as it is
     start : array (n,), numpy or cupy, float64 or float32; not changed
     times : increasing output times of at least 0, or one end time (then 200 log-spaced ones and 0)
-    method : "dp5" (order 5; 8 vectors of the start's size), "dop853" (order 8; 14 vectors), "stabilised" (order 4, for
-        stiffness on the negative real axis; 8 vectors) or "auto" (order 5, and stabilised where stability limits it)
+    method : "dp5" (order 5; 8 vectors of the start's size), "dop853" (order 8; 14 vectors), or, for stiffness on
+        the negative real axis, "rkc" (order 2; 6 vectors), "stabilised" (order 4; 9 vectors, and one stage up to 8% of a
+        step beyond its end) or "auto" (order 5 and, where stability limits it, the better of these two)
     rtol, atol : tolerances of each step
     stop : what may end the solution before the last output time (`Crossing`, `Steady`)
     progress : callable (t, end), called after each step
@@ -107,13 +108,17 @@ def solve(
 def _steps(method: str, rhs: Rate, ops: Any, rtol: float, atol: float) -> Any:
     if method in ("dp5", "dop853"):
         return PairSteps(DORMAND_PRINCE_5 if method == "dp5" else DOP853, rhs, ops, rtol, atol)
-    if method == "stabilised":
-        from .stabilised import StabilisedSteps
+    if method == "auto":
+        from .switching import SwitchingSteps
 
-        return StabilisedSteps(rhs, ops, rtol, atol)
-    from .switching import SwitchingSteps
+        return SwitchingSteps(rhs, ops, rtol, atol)
+    if method == "rkc":
+        from .chebyshev import ChebyshevSteps
 
-    return SwitchingSteps(rhs, ops, rtol, atol)
+        return ChebyshevSteps(rhs, ops, rtol, atol)
+    from .stabilised import DampedSteps
+
+    return DampedSteps(rhs, ops, rtol, atol)
 
 
 def _check(method: str, rtol: float, atol: float, first_step: float | None, dtype: np.dtype) -> None:

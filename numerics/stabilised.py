@@ -1,9 +1,10 @@
-"""Steps of a stabilised explicit method of order 4, for stiffness on the negative real axis.
+"""Steps of stabilised explicit methods, for stiffness on the negative real axis.
 
-A step of s stages is stable up to step x spectral radius of about s^2 / 3, so that a step of h costs about
-sqrt(3 h radius) evaluations where an order-5 pair costs 2 h radius.  Each step takes the fewest stages that are stable,
-by an estimate of the spectral radius: power iteration on differences of the rate, renewed now and then.
-The schemes are those of `damped_products`.  Eight vectors: the state, its rate, two of states and four of rates.
+A step of s stages is stable up to step x spectral radius of a multiple of s^2, so that a step of h costs about
+sqrt(h radius) evaluations where an order-5 pair costs 2 h radius.  Each step takes the fewest stages that are stable, by
+an estimate of the spectral radius: power iteration on differences of the rate, renewed now and then, each time from the
+last eigenvector.  `DampedSteps`, of order 4 by the schemes of `damped_products`, holds nine vectors; it is the better
+one for small tolerances, `chebyshev.ChebyshevSteps` of order 2 for large ones.
 """
 
 from math import ceil, inf, sqrt
@@ -22,7 +23,9 @@ MOST_FACTORS = 196  # 200 stages: a step of 13,600 over the spectral radius
 
 
 class StabilisedSteps:
-    """Steps by the stabilised method; the same uses as `PairSteps`.
+    """What stabilised methods share; the same uses as `PairSteps`.
+
+    A method states `order`, `reach` (of its most stages) and `rates` (how many of them it holds), and attempts steps.
 
     Attributes
     ----------
@@ -30,16 +33,27 @@ class StabilisedSteps:
     stages : int, evaluations of the last attempted step
     """
 
-    order = 4
+    order: int
+    rates: int
 
     def __init__(self, rhs: Rate, ops: Any, rtol: float, atol: float) -> None:
         self.rhs, self.ops, self.rtol, self.atol = rhs, ops, rtol, atol
         self.evaluations = 0
-        self.y, self.rate, self._u, self._end = (ops.empty() for _ in range(4))
-        self._k = [ops.empty() for _ in range(4)]
+        self.y, self.rate, self._u, self._end, self._direction = (ops.empty() for _ in range(5))
+        self._k = [ops.empty() for _ in range(self.rates)]
         self.radius, self._age = 0.0, RENEW
         self.t = self.h = 0.0
         self.stages, self._finished = 0, False
+        ops.fill_normal(self._direction)
+
+    @property
+    def reach(self) -> float:
+        """Step x spectral radius up to which the most stages are stable."""
+        raise NotImplementedError
+
+    def attempt(self, t: float, h: float) -> float:
+        """Take a step from the accepted state; its error in units of the tolerance."""
+        raise NotImplementedError
 
     @property
     def new_y(self) -> Any:
@@ -71,31 +85,7 @@ class StabilisedSteps:
         """The longest step that the most stages keep stable."""
         if self._age >= RENEW:
             self._find_radius(t)
-        return scheme_of(MOST_FACTORS)[0] / self.radius if self.radius > 0 else inf
-
-    def attempt(self, t: float, h: float) -> float:
-        """Take a step from the accepted state; its error in units of the tolerance."""
-        self.t, self.h, self._finished = t, h, False
-        scheme = scheme_of(_factors_for(h * self.radius))[1]
-        combine, y, u, end, k = self.ops.combine, self.y, self._u, self._end, self._k
-        self.stages = len(scheme.alphas) + 4
-        combine(u, [(1.0, y), (scheme.alphas[0] * h, self.rate)])
-        c = scheme.alphas[0]
-        for alpha in scheme.alphas[1:]:
-            self.evaluate(t + c * h, u, k[0])
-            combine(u, [(1.0, u), (alpha * h, k[0])])
-            c += alpha
-        self.evaluate(t + c * h, u, k[0])
-        for i, row in enumerate(scheme.rows):
-            combine(end, [(1.0, u), *((a * h, k[j]) for j, a in enumerate(row))])
-            self.evaluate(t + scheme.nodes[i + 1] * h, end, k[i + 1])
-        combine(end, [(1.0, u), *((b * h, x) for b, x in zip(scheme.weights, k, strict=True))])
-        first, *others = scheme.errors
-        terms = [(first, u), (-first, y), *((e * h, x) for e, x in zip(others, k, strict=True))]
-        error = self.ops.weighted_rms(terms, y, end, self.rtol, self.atol)
-        if not error <= 1.0:
-            self._age = RENEW  # the spectral radius may have grown
-        return error
+        return self.reach / self.radius if self.radius > 0 else inf
 
     def accept(self) -> None:
         """Make the end of the attempted step the state."""
@@ -116,13 +106,22 @@ class StabilisedSteps:
         self.evaluations += 1
         self.rhs(t, y, out)
 
+    def _judged(self, terms: list[tuple[float, Any]]) -> float:
+        """The size of an error estimate in units of the tolerance."""
+        error = self.ops.weighted_rms(terms, self.y, self._end, self.rtol, self.atol)
+        if not error <= 1.0:
+            self._age = RENEW  # the spectral radius may have grown
+        return error
+
     def _find_radius(self, t: float) -> None:
         """Spectral radius of the rate's Jacobian at the accepted state, from below, times OVER."""
-        ops, moved, out, direction = self.ops, self._end, self._k[0], self._k[1]
+        ops, moved, out, direction = self.ops, self._end, self._k[0], self._direction
         size = ops.norm([(1.0, self.y)]) or 1.0
         reach = sqrt(float(np.finfo(ops.dtype).eps)) * size
-        ops.fill_normal(direction)
         length, radius = ops.norm([(1.0, direction)]), 0.0
+        if length == 0.0:
+            ops.fill_normal(direction)
+            length = ops.norm([(1.0, direction)])
         for _ in range(POWER_STEPS):
             ops.combine(moved, [(1.0, self.y), (reach / length, direction)])
             self.evaluate(t, moved, out)
@@ -132,6 +131,42 @@ class StabilisedSteps:
             if length == 0.0 or abs(radius - last) <= POWER_CHANGE * radius:
                 break
         self.radius, self._age = OVER * radius, 0
+
+
+class DampedSteps(StabilisedSteps):
+    """Order 4, stable up to step x spectral radius of s^2 / 3.
+
+    The four last stages of a step multiply what is not linear in it by up to (step x radius)^3: where slow motion is
+    curved, steps are held well below what stability allows.
+    """
+
+    order = 4  # the power of h in the error estimate
+    rates = 4
+
+    @property
+    def reach(self) -> float:
+        """Step x spectral radius up to which the most stages are stable."""
+        return scheme_of(MOST_FACTORS)[0]
+
+    def attempt(self, t: float, h: float) -> float:
+        """Take a step from the accepted state; its error in units of the tolerance."""
+        self.t, self.h, self._finished = t, h, False
+        scheme = scheme_of(_factors_for(h * self.radius))[1]
+        combine, y, u, end, k = self.ops.combine, self.y, self._u, self._end, self._k
+        self.stages = len(scheme.alphas) + 4
+        combine(u, [(1.0, y), (scheme.alphas[0] * h, self.rate)])
+        c = scheme.alphas[0]
+        for alpha in scheme.alphas[1:]:
+            self.evaluate(t + c * h, u, k[0])
+            combine(u, [(1.0, u), (alpha * h, k[0])])
+            c += alpha
+        self.evaluate(t + c * h, u, k[0])
+        for i, row in enumerate(scheme.rows):
+            combine(end, [(1.0, u), *((a * h, k[j]) for j, a in enumerate(row))])
+            self.evaluate(t + scheme.nodes[i + 1] * h, end, k[i + 1])
+        combine(end, [(1.0, u), *((b * h, x) for b, x in zip(scheme.weights, k, strict=True))])
+        first, *others = scheme.errors
+        return self._judged([(first, u), (-first, y), *((e * h, x) for e, x in zip(others, k, strict=True))])
 
 
 def _factors_for(reach: float) -> int:

@@ -8,12 +8,14 @@ steps, they return, and wait twice as long before giving way again.
 
 from typing import Any
 
+from .chebyshev import ChebyshevSteps
 from .explicit_pairs import PairSteps, Rate
-from .stabilised import OVER, StabilisedSteps
+from .stabilised import OVER, DampedSteps, StabilisedSteps
 from .tableaux import DORMAND_PRINCE_5
 
 PATIENCE = 6
 NEAR = 0.6  # of the limit of stability
+ORDER_2_FROM = 1e-4  # the tolerance from which order 2 takes fewer evaluations than order 4
 
 
 class SwitchingSteps:
@@ -41,7 +43,8 @@ class SwitchingSteps:
             near = steps.stiffness > NEAR * DORMAND_PRINCE_5.stability
             self._seen = self._seen + 1 if near else 0
             if self._seen >= self._patience:
-                self._become(StabilisedSteps(self.rhs, self.ops, self.rtol, self.atol))
+                kind = ChebyshevSteps if self.rtol >= ORDER_2_FROM else DampedSteps
+                self._become(kind(self.rhs, self.ops, self.rtol, self.atol))
             return
         # What the step cost, and what order-5 steps held to stability would have.
         self._seen += 1
