@@ -13,19 +13,20 @@ import xarray as xr
 
 from ..theory.errors import InputError
 from ..theory.model import UFM
-from . import ensemble_native, ensemble_numpy
-from .devices import DEVICES
+from . import ensemble_cuda, ensemble_native, ensemble_numpy
+from .devices import DEVICES, open_device
 from .ensemble_arrays import array_code
 from .ensemble_equations import equations_of
 from .ensemble_members import Members
 from .ensemble_problem import DONE, TOO_MANY_STEPS, UNDERFLOW, Found, Index, Problem
+from .ensemble_work import check_memory
 from .integrate import SMALLEST_RTOL, Progress, check_tolerances, output_times
 from .modes import MANY, check_numbers, template_of
 from .trajectory import semantic_index, shares, versions
 
 SUMMARIES = ("window", "final", "trajectory")
 METHODS = ("auto", "explicit", "rosenbrock")
-ENGINES = ("auto", "native", "numpy")
+ENGINES = ("auto", "native", "numpy", "cuda")
 WINDOW = ("onset", "peak", "end", "height")
 LOWEST = 0.01  # height of an index below which there is no window, as for `Trajectory.window`
 STATUS = {DONE: "done", UNDERFLOW: "step underflow", TOO_MANY_STEPS: "too many steps"}
@@ -64,8 +65,9 @@ def simulate_ensemble(
     rtol, atol : tolerances of each step; atol is lowered to rtol times the smallest part of a member's start
     method : "explicit" (order 5), "rosenbrock" (linearly implicit, with the symbolic Jacobian), or "auto": explicit
         until a member's steps are limited by stability, then the other
-    engine : "numpy"; "auto" takes the fastest at hand
-    device : "cpu" or "cuda"
+    engine : "native" (needs a C compiler), "numpy" (slower, needs nothing else), "cuda" (on that device alone), or
+        "auto": the first of them that is at hand
+    device : "cpu" or "cuda"; the latter needs a GPU and CuPy (extra `gpu`)
     optimizer : as for `simulate`
     progress : callable (members done, members)
 
@@ -118,7 +120,8 @@ def simulate_ensemble(
         index=_index(model, start) if "window" in summaries else None,
         method="explicit" if strata > MANY else method,
     )
-    engine = _engine(engine)
+    engine = _engine(engine, device, strata)
+    check_memory(problem, open_device(device).free_memory())
     found = RUN[engine](problem, progress)
     data = _dataset(model, problem, found, times, summaries)
     record = {"model": json.dumps(model.config()), "source": "simulate ensemble", "optimizer": optimizer, "rtol": rtol,
@@ -127,13 +130,21 @@ def simulate_ensemble(
     return members.unfold(data.assign_attrs(record))
 
 
-RUN = {"native": ensemble_native.run, "numpy": ensemble_numpy.run}
+RUN = {"native": ensemble_native.run, "numpy": ensemble_numpy.run, "cuda": ensemble_cuda.run}
+NATIVE_STRATA = 32  # beyond, compilers take minutes over the unrolled equations
 
 
-def _engine(engine: str) -> str:
-    if engine != "auto":
-        return engine
-    return "native" if ensemble_native.compiler() else "numpy"
+def _engine(engine: str, device: str, strata: int) -> str:
+    """The engine that is meant: benchmarks/ensembles.py has what they take."""
+    if device == "cuda":
+        if engine not in ("auto", "cuda"):
+            raise InputError(f"engine: {engine!r} runs on the CPU; give engine='auto' with device='cuda'.")
+        return "cuda"
+    if engine == "cuda":
+        raise InputError("engine: 'cuda' runs on a GPU; give device='cuda'.")
+    if engine == "auto":
+        return "native" if strata <= NATIVE_STRATA and ensemble_native.compiler() else "numpy"
+    return engine
 
 
 def _chosen(summaries: Sequence[str]) -> tuple[str, ...]:
@@ -164,7 +175,7 @@ def _index(model: UFM, start: np.ndarray) -> Index | None:
     etf = float(sum(kept.multiplicities[A] for A in semantic) / (kept.cardinality - 1))
     none = np.zeros((2, len(start) - len(attributes.names)))
     main, all_of = np.concatenate([none, features], axis=1)
-    return Index(main, all_of, etf)
+    return Index(tuple(main.tolist()), tuple(all_of.tolist()), etf)
 
 
 def _dataset(model: UFM, problem: Problem, found: Found, times: np.ndarray, summaries: tuple[str, ...]) -> xr.Dataset:
@@ -200,7 +211,9 @@ def _read(
     """The variables of `trajectory` at states (n, L): arrays (L,) and (L, strata)."""
     equations = problem.equations
     read = array_code(equations.output_definitions, equations.outputs, equations.state, equations.parameters)
-    found, k = read(states, parameters), len(model.attributes.names)
+    with np.errstate(all="ignore"):  # a member may have overflowed, as its status says
+        found = read(states, parameters)
+    k = len(model.attributes.names)
     w, h, z = (found[i * k : (i + 1) * k].T for i in range(3))
     m = np.array([float(stratum.multiplicity) for stratum in model.attributes.strata])
     share_H, share_W = shares(h, m), shares(w, m)

@@ -56,9 +56,9 @@ def _function(
     known = dict(names)
     lines = []
     for i, (symbol, value) in enumerate(definitions):
-        lines.append(f"const real v{i} = ZERO + {_code(value, known)}; /* {symbol} */")
+        lines.append(f"const real v{i} = {_code(value, known)}; /* {symbol} */")
         known[symbol] = f"v{i}"
-    lines += [f"{out}[{i}] = ZERO + {_code(value, known)};" for i, value in enumerate(results)]
+    lines += [f"{out}[{i}] = {_code(value, known)};" for i, value in enumerate(results)]
     body = "\n    ".join(lines)
     return f"INLINE void {name}(const real* y, const real* p, real* {out}) {{\n    {body}\n}}"
 
@@ -69,7 +69,8 @@ def _code(value: sp.Expr, names: dict[sp.Symbol, str]) -> str:
         for margin in value.args:
             found = f"largest({found}, -{text(margin, names.__getitem__)})"
         return found
-    return text(value, names.__getitem__)
+    code = text(value, names.__getitem__)
+    return code if value.free_symbols else f"ZERO + {code}"
 
 
 def _index(index: Index | None) -> str:

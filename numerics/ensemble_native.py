@@ -19,7 +19,8 @@ import numpy as np
 from ..theory.errors import InputError
 from . import ensemble_work
 from .ensemble_code import source
-from .ensemble_problem import Found, Problem
+from .ensemble_equations import Equations
+from .ensemble_problem import Found, Index, Problem
 from .integrate import Progress
 from .modes import MANY
 
@@ -64,13 +65,23 @@ def run(problem: Problem, progress: Progress | None = None) -> Found:
     InputError
         Without a C compiler, or with one that cannot compile the source.
     """
-    implicit = len(problem.equations.state) <= 2 * MANY
-    return ensemble_work.run(problem, Native(library(source(problem.equations, problem.index, implicit, RING))), progress)
+    return ensemble_work.run(problem, native(problem.equations, problem.index), progress)
 
 
 @lru_cache(maxsize=64)
+def native(equations: Equations, index: Index | None) -> Native:
+    """The compiled library for some equations."""
+    return Native(library(source(equations, index, len(equations.state) <= 2 * MANY, RING)))
+
+
 def library(text: str) -> Path:
-    """The compiled library of a source: from the cache, or made now."""
+    """The compiled library of a source: from the cache, or made now.
+
+    Raises
+    ------
+    InputError
+        Without a C compiler, or with one that cannot compile the source.
+    """
     command = compiler()
     if command is None:
         raise InputError("engine: 'native' needs a C compiler, and there is none; install gcc, or give engine='numpy'.")
@@ -82,7 +93,9 @@ def library(text: str) -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as made:
         code = Path(made, "ensemble.c")
         code.write_text(text, encoding="utf-8")
-        found = subprocess.run([command, *FLAGS, "-o", f"{made}/library.so", str(code)], capture_output=True, text=True)
+        found = subprocess.run(
+            [command, *FLAGS, "-o", f"{made}/library.so", str(code)], capture_output=True, text=True, check=False
+        )
         if found.returncode:
             reason = (found.stderr.strip().splitlines() or ["no reason given"])[0]
             raise InputError(f"engine: {command} cannot compile the ensemble ({reason}); give engine='numpy'.")
@@ -107,7 +120,7 @@ def cache() -> Path:
 @lru_cache(maxsize=4)
 def _identity(command: str) -> str:
     """Compiler and processor: -march=native makes code for this one alone."""
-    version = subprocess.run([command, "--version"], capture_output=True, text=True).stdout
+    version = subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
         processor = next((line for line in lines if line.startswith(("flags", "Features"))), "")

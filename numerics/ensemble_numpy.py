@@ -18,6 +18,12 @@ LANES = 1024  # measured: wider pools leave the cache, narrower ones are all cal
 def run(problem: Problem, progress: Progress | None = None) -> Found:
     """Integrate all members; see `ensemble_problem`."""
     found = Found.empty(problem)
+    with np.errstate(all="ignore"):  # a member that overflows is told by its status
+        _run(problem, found, progress)
+    return found
+
+
+def _run(problem: Problem, found: Found, progress: Progress | None) -> None:
     Pool(problem, found, np.arange(problem.members), problem.method == "rosenbrock", progress).run()
     stiff = np.flatnonzero(found.status == STIFF)
     if stiff.size:
@@ -26,7 +32,6 @@ def run(problem: Problem, progress: Progress | None = None) -> Found:
     if unsettled.size:
         levels = found.window[3] / 2
         Pool(replace(problem, times=np.empty(0)), found, unsettled, problem.method == "rosenbrock", levels=levels).run()
-    return found
 
 
 class Pool:
@@ -114,9 +119,8 @@ class Pool:
         problem, steps = self.problem, self.steps
         left = problem.end - self.t
         h = np.minimum(self.h, left)
-        with np.errstate(all="ignore"):
-            steps.attempt(self.y, self.rate, h, self.p, self.atol)
-            grown, shrunk = steps.factor(steps.error, self.before)
+        steps.attempt(self.y, self.rate, h, self.p, self.atol)
+        grown, shrunk = steps.factor(steps.error, self.before)
         busy = self.member >= 0
         accepted = busy & (steps.error <= 1)
         at = np.flatnonzero(accepted)

@@ -1,7 +1,7 @@
 """What an engine is given, and what it gives back: many trajectories of one set of equations.
 
-Members are columns.  An engine takes the same steps whatever else it computes beside a member, so that a trajectory is a
-function of its own numbers alone.
+Members are columns.  A trajectory is a function of its own numbers alone: compiled engines give the same bits whatever
+they compute beside it, NumPy's products of matrices the same to rounding.
 """
 
 from dataclasses import dataclass
@@ -21,28 +21,28 @@ class Index:
 
     Attributes
     ----------
-    main, all : arrays (n,), multiplicities of the label's main effects, and of all strata but the mean, at the features
+    main, all : n numbers each, multiplicities of the label's main effects, and of all strata but the mean, at the features
     etf : the share of the main effects at the ETF
     """
 
-    main: np.ndarray
-    all: np.ndarray
+    main: tuple[float, ...]
+    all: tuple[float, ...]
     etf: float
 
     def __call__(self, y: np.ndarray) -> np.ndarray:
         """Of states (n, L): (L,)."""
-        return self._of(self.main @ (y * y), self.all @ (y * y))
+        return (self._share(y)[0] - self.etf) / (1 - self.etf)
 
     def slope(self, y: np.ndarray, rate: np.ndarray) -> np.ndarray:
         """Its time derivative, from states and rates (n, L)."""
-        total, moved = self.all @ (y * y), y * rate
-        share = np.divide(self.main @ (y * y), total, out=np.zeros_like(total), where=total > 0)
-        change = 2 * (self.main @ moved - share * (self.all @ moved))
+        share, total = self._share(y)
+        moved = y * rate
+        change = 2 * (np.array(self.main) @ moved - share * (np.array(self.all) @ moved))
         return np.divide(change, total, out=np.zeros_like(total), where=total > 0) / (1 - self.etf)
 
-    def _of(self, main: np.ndarray, total: np.ndarray) -> np.ndarray:
-        share = np.divide(main, total, out=np.zeros_like(total), where=total > 0)
-        return (share - self.etf) / (1 - self.etf)
+    def _share(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        main, total = (np.array(weights) @ (y * y) for weights in (self.main, self.all))
+        return np.divide(main, total, out=np.zeros_like(total), where=total > 0), total
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ class Found:
     kept : array (N, T, n), the state at the times; NaN beyond what was reached
     window : array (4, N), onset, peak, end and height of the index; NaN where it is not watched
     paused : array (7, N), what `Watch` knew of members that go on by another method
+    attempts : int, steps that vectors of lanes took together (engine "native")
     """
 
     state: np.ndarray
@@ -101,6 +102,7 @@ class Found:
     kept: np.ndarray
     window: np.ndarray
     paused: np.ndarray
+    attempts: int = 0
 
     @classmethod
     def empty(cls, problem: Problem) -> "Found":

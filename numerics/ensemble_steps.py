@@ -153,4 +153,3 @@ class Implicit(Steps):
     def _between(self, columns: Any, x: np.ndarray) -> np.ndarray:
         first, second = (np.tensordot(np.array(row), self.U[:, :, columns], 1) for row in RODAS4.dense)
         return (1 - x) * self.y[:, columns] + x * (self.new[:, columns] + (1 - x) * (first + x * second))
-

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..theory.errors import InputError
 from .ensemble_problem import MOST_STEPS, STIFF, Found, Problem
 from .integrate import Progress
 
@@ -22,6 +23,23 @@ WORK = np.dtype(
     + [(name, np.uint64) for name in (*GIVEN, *FILLED)]
 )
 PIECES, PIECE = 32, 4096  # parts of the queue between which progress is told, and their least size
+
+
+def check_memory(problem: Problem, free: float) -> None:
+    """Refuse what does not fit: 8 bytes for each number that goes in and comes out.
+
+    Raises
+    ------
+    InputError
+        Saying how many members would fit.
+    """
+    n, P, T = len(problem.start), len(problem.parameters), len(problem.times)
+    each = 8 * (2 * n + P + T * n + 4 + 7 + 7)
+    if problem.members * each > free:
+        raise InputError(
+            f"vary: {problem.members} members take {problem.members * each / 2**30:.1f} GiB where {free / 2**30:.1f} "
+            f"GiB are free; give at most {int(free // each)} at once" + (", or fewer output times." if T else ".")
+        )
 
 
 class Machine(Protocol):
@@ -57,6 +75,7 @@ def run(problem: Problem, machine: Machine, progress: Progress | None = None) ->
             on.launch(unsettled, implicit, levels=window[3] / 2)
     for name in FILLED[:-1]:
         setattr(found, name, on.host(name))
+    found.attempts = on.attempts
     return found
 
 
