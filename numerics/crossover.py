@@ -15,6 +15,7 @@ from scipy.optimize import brentq
 from ..theory.attributes import Attributes
 from ..theory.crossover import dimensions, lasting_peak, lasting_softness, log_lasting_start, softness_of
 from ..theory.errors import InputError
+from ..theory.soft_labels import soft_index
 from .options import number
 
 PHASES = ("no overshoot", "lasting", "transient")
@@ -44,7 +45,8 @@ def crossover(
         `peak_index`, `limit_index`; `phase`, a number of `PHASES` read off the field: 0 the index never exceeds its
         limit, 1 it does and keeps half of its peak for ever, 2 it does not; `border_phase`, the same from the closed
         forms; over eps the borders: `overshoot_ratio` = 1/theta, `cause_ratio` = theta.  attrs `disagreement` is the
-        share of the grid where phase and border_phase differ, `lasting_softness` the eps from which no window closes.
+        share of the grid where phase and border_phase differ, `lasting_softness` the eps from which no window closes,
+        `cross_entropy_index` the index at which soft labels end under that loss (`ufmflow.theory.soft_labels`).
 
     Raises
     ------
@@ -92,6 +94,7 @@ def crossover(
             "shrink": mu,
             "disagreement": float((phase != border).mean()),
             "lasting_softness": float(lasting_softness(structure, sp.Rational(1, len(structure.sizes)), mu)),
+            "cross_entropy_index": float(soft_index(structure)),
         },
     )
 
