@@ -126,6 +126,26 @@ def train_seeds(
     return paths
 
 
+def train_plan(plan: Plan, out: str | os.PathLike, *, progress: Progress | None = None) -> Path:
+    """Train and record a plan; a run of it that is there already is kept.
+
+    Raises
+    ------
+    InputError
+        As for `train`, and when a run of other settings is there under that name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> plan = Plan("objects", width=8, features=4, steps=20, snapshots=3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     train_plan(plan, folder + "/run") == train_plan(plan, folder + "/run.npz")
+    True
+    """
+    stem = _stem(out)
+    return _beside(stem, ".npz") if _finished(plan, stem) else _train(plan, stem, progress)
+
+
 def estimate(setting: str, **options: Any) -> dict[str, Any]:
     """What a run would be and cost, from a few steps that are thrown away.
 

@@ -52,6 +52,7 @@ _HOME = {
     "prove": "proofs.certificates",
     "riccati_solution": "numerics.riccati",
     "save_run": "numerics.runs",
+    "sensitivities": "numerics.sensitivities",
     "simulate": "numerics.simulate",
     "simulate_ensemble": "numerics.ensemble",
     "sweep": "numerics.sweep",
@@ -59,6 +60,7 @@ _HOME = {
     "train_seeds": "numerics.train",
     "targets_from_counts": "numerics.cooccurrence",
     "kernel_from_counts": "numerics.cooccurrence",
+    "verify": "numerics.verify",
     "write_bands": "numerics.bands_report",
     "write_report": "numerics.report",
 }
@@ -88,12 +90,14 @@ if TYPE_CHECKING:
     from .numerics.riccati import riccati_solution
     from .numerics.phases import phase_diagram
     from .numerics.runs import Run, example_run, load_run, save_run
+    from .numerics.sensitivities import sensitivities
     from .numerics.simulate import gaussian, simulate
     from .numerics.sweep import sweep
     from .numerics.sweep_errors import SweepError
     from .numerics.sweep_load import load_sweep
     from .numerics.train import train, train_seeds
     from .numerics.trajectory import Trajectory
+    from .numerics.verify import verify
     from .proofs.certificates import prove
     from .theory.attributes import Attributes
     from .theory.coarse import chain_flow, hamming_flow, merged
