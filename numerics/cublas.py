@@ -48,9 +48,8 @@ class Cublas:
         self._use_current_stream()
         # cuBLAS holds matrices by columns, so that rows of out are columns of out^T = B^T A^T.
         (left, left_step, left_op), (right, right_step, right_op) = _by_columns(B), _by_columns(A)
-        name, number = (
-            ("cublasDgemm_v2", ctypes.c_double) if out.dtype == "float64" else ("cublasSgemm_v2", ctypes.c_float)
-        )
+        double = out.dtype.char == "d"
+        name, number = ("cublasDgemm_v2", ctypes.c_double) if double else ("cublasSgemm_v2", ctypes.c_float)
         (n, q), p = out.shape, A.shape[1]
         self._call(
             name, self.handle, left_op, right_op, ctypes.c_int(q), ctypes.c_int(n), ctypes.c_int(p),

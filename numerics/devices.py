@@ -37,8 +37,9 @@ class Cpu:
     def __init__(self) -> None:
         from scipy.linalg import blas
 
-        self._gemm = {"float64": blas.dgemm, "float32": blas.sgemm}
-        self._axpy = {"float64": blas.daxpy, "float32": blas.saxpy}
+        # By type characters: the names of NumPy's types are made anew at each asking.
+        self._gemm = {"d": blas.dgemm, "f": blas.sgemm}
+        self._axpy = {"d": blas.daxpy, "f": blas.saxpy}
 
     def product(self, A: Any, B: Any, out: Any, add: bool = False) -> None:
         """out = A B, or out += A B without a temporary: A (n, p), B (p, q) of either order, out (n, q) by rows."""
@@ -47,7 +48,7 @@ class Cpu:
             return
         # By columns, as BLAS has them: out^T = B^T A^T.
         (left, turned), (right, turned_too) = _by_columns(B.T), _by_columns(A.T)
-        gemm = self._gemm[out.dtype.name]
+        gemm = self._gemm[out.dtype.char]
         gemm(1.0, left, right, 1.0, out.T, trans_a=turned, trans_b=turned_too, overwrite_c=1)
 
     def row_dots(self, X: Any, Y: Any) -> Any:
@@ -60,10 +61,10 @@ class Cpu:
 
     def axpy(self, a: float, x: Any, y: Any) -> None:
         """y += a x for contiguous arrays."""
-        self._axpy[y.dtype.name](x.reshape(-1), y.reshape(-1), a=a)
+        self._axpy[y.dtype.char](x.reshape(-1), y.reshape(-1), a=a)
 
     def residuals(self, logits: Any, Z: Any, labels: "Labels", scale: float, loss: Any = None) -> None:
-        """Fill Z (n, V) by calling `logits(Z)` and turn it into the residuals of `softmax_pass`; losses (n,) if asked."""
+        """Fill Z (n, V) by calling `logits(Z)` and turn it into the residuals of `softmax_pass`; losses if asked."""
         logits(Z)
         if not softmax_pass.residuals(Z, labels.positions, scale, loss):
             logits(Z)
@@ -130,11 +131,11 @@ class Cuda:
         _scaled_sum(self.xp)(y.dtype.type(a), x, y, y)
 
     def residuals(self, logits: Any, Z: Any, labels: "Labels", scale: float, loss: Any = None) -> None:
-        """Fill Z (n, V) by calling `logits(Z)` and turn it into the residuals of `softmax_pass`; losses (n,) if asked."""
+        """Fill Z (n, V) by calling `logits(Z)` and turn it into the residuals of `softmax_pass`; losses if asked."""
         logits(Z)
         n, V = Z.shape
         where = np.uintp(0) if loss is None else loss
-        kernel = _softmax(self.xp, Z.dtype.name)
+        kernel = _softmax(self.xp, Z.dtype.char)
         kernel((n,), (THREADS,), (Z, labels.of_rows, where, np.int64(V), Z.dtype.type(scale)))
 
     def to_host(self, x: Any) -> np.ndarray:
@@ -276,5 +277,5 @@ def _row_dots(cupy: Any) -> Any:
 
 @lru_cache(maxsize=2)
 def _softmax(cupy: Any, dtype: str) -> Any:
-    source = cuda_source("double" if dtype == "float64" else "float")
+    source = cuda_source("double" if dtype == "d" else "float")
     return cupy.RawModule(code=source, options=("--std=c++14",)).get_function("residuals")

@@ -12,8 +12,9 @@ import numpy as np
 
 # Entries that a block of rows may have: 512 KiB of float64 stay in a level-2 cache.
 BLOCK = 65_536
-# Sums of exponentials without a shift must stay within these, far enough from under- and overflow for products of d.
-RANGE = {"float64": (1e-100, 1e100), "float32": (1e-10, 1e10)}
+# Sums of exponentials without a shift must stay within these, far enough from under- and overflow for products of d;
+# by type characters (float64 and float32).
+RANGE = {"d": (1e-100, 1e100), "f": (1e-10, 1e10)}
 
 
 def residuals(Z: np.ndarray, at_label: np.ndarray | None, scale: float, loss: np.ndarray | None = None) -> bool:
@@ -31,7 +32,7 @@ def residuals(Z: np.ndarray, at_label: np.ndarray | None, scale: float, loss: np
     bool : False where a sum left `RANGE`; then the logits must be computed again, for `shifted_residuals`
     """
     n, V = Z.shape
-    low, high = RANGE[Z.dtype.name]
+    low, high = RANGE[Z.dtype.char]
     step = max(1, BLOCK // V)
     with np.errstate(over="ignore", under="ignore"):
         for i in range(0, n, step):
