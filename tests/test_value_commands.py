@@ -1,6 +1,7 @@
 """`ufmflow value`, `targets` and `crossover`: what they print, draw and refuse."""
 
 import json
+import re
 import sys
 from itertools import product
 from pathlib import Path
@@ -88,3 +89,15 @@ def test_bad_input(command, files, monkeypatch, call, words):
     code, _, error = command(*call)
     assert code == 2 and words in error
     assert not (files / "x.pdf").exists()
+
+
+def test_the_counts_of_the_page_give_the_numbers_of_the_page(command, tmp_path, monkeypatch):
+    text = (Path(__file__).parents[1] / "docs" / "co-occurrence.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    namespace: dict = {"__name__": "co_occurrence"}
+    for block in blocks[:2]:
+        exec(compile(block, "docs/co-occurrence.md", "exec"), namespace)
+    assert namespace["model"].targets["1"] == 1 and namespace["outside"] < 1e-12
+    call = ("--contexts", "contexts.csv", "--tokens", "tokens.csv", "--inputs", "inputs.csv", "--residual", 3)
+    assert command("targets", "counts.csv", *call)[1].strip() in text
