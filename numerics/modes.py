@@ -6,7 +6,7 @@ is compiled; anything else is refused, because SymPy's printers would let it thr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -141,15 +141,9 @@ def values_of(model: UFM) -> list[float]:
 @lru_cache(maxsize=32)
 def compiled(template: UFM, optimizer: str) -> tuple[ModeFlow, Callable, Callable | None, Callable]:
     flow = derive(template, optimizer).flow
-    arguments = [*flow.state, *parameters_of(template)]
 
     def generate(expressions: list[sp.Expr], definitions: Definitions = flow.definitions) -> Callable:
-        for expression in [*expressions, *(value for _, value in definitions)]:
-            check_heads(expression)
-        wanted = needed(definitions, expressions)
-        return sp.lambdify(
-            arguments, expressions, [{"LogPartition": log_partition}, "numpy"], cse=lambda exprs: (wanted, exprs)
-        )
+        return generated(template, replace(flow, definitions=definitions), expressions)
 
     zero = sp.S(0)
     names = template.attributes.names
@@ -157,6 +151,34 @@ def compiled(template: UFM, optimizer: str) -> tuple[ModeFlow, Callable, Callabl
     rates = generate([flow.rates[x] for x in flow.state])
     jacobian = generate(*jacobian_entries(flow)) if len(names) <= MANY else None
     return flow, rates, jacobian, generate([*outputs, flow.loss])
+
+
+def generated(
+    template: UFM,
+    flow: ModeFlow,
+    expressions: list[sp.Expr],
+    first: tuple[sp.Symbol, ...] = (),
+    log_partition: Callable = log_partition,
+) -> Callable:
+    """Array code for expressions in a flow's definitions, state and parameters.
+
+    Parameters
+    ----------
+    template : UFM, whose parameters come after the state
+    first : symbols that come before the state
+    log_partition : what to evaluate LogPartition by
+
+    Returns
+    -------
+    callable (*first, *state, *parameters) -> list of arrays
+    """
+    for expression in [*expressions, *(value for _, value in flow.definitions)]:
+        check_heads(expression)
+    wanted = needed(flow.definitions, expressions)
+    arguments = [*first, *flow.state, *parameters_of(template)]
+    return sp.lambdify(
+        arguments, expressions, [{"LogPartition": log_partition}, "numpy"], cse=lambda exprs: (wanted, exprs)
+    )
 
 
 def jacobian_entries(flow: ModeFlow) -> tuple[list[sp.Expr], Definitions]:
