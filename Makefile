@@ -3,7 +3,7 @@ PYTHON ?= python3
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test clean
+.PHONY: demo test clean test-gpu bench-gpu
 
 # Set up, run the main job, and say where the report is.
 demo: .venv/installed
@@ -12,6 +12,14 @@ demo: .venv/installed
 # Set up, build the wheel, and test what it installs.
 test: .venv-test/installed
 	.venv-test/bin/pytest
+
+# On a machine with a GPU, CuPy, numpy, scipy, sympy and xarray; nothing is installed or fetched.
+test-gpu:
+	$(PYTHON) tests/gpu/run.py
+
+bench-gpu:
+	mkdir -p benchmarks/results
+	$(PYTHON) benchmarks/gpu.py --out benchmarks/results/gpu.json
 
 SOURCES := $(shell find theory numerics proofs ufmflow -type f -not -path '*/__pycache__/*') setup.cfg pyproject.toml
 
