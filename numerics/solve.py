@@ -72,7 +72,7 @@ def solve(
         the negative real axis, "rkc" (order 2; 6 vectors), "stabilised" (order 4; 9 vectors, and one stage up to 8% of a
         step beyond its end) or "auto" (order 5 and, where stability limits it, the better of these two)
     rtol, atol : tolerances of each step
-    stop : what may end the solution before the last output time (`Crossing`, `Steady`)
+    stop : what may end the solution before the last output time (`Crossing`, `Fallen`, `Steady`)
     progress : callable (t, end), called after each step
     first_step : the first step to try; found from the rate if None
     save : callable (t, y), what to keep of the state at an output time, a copy if None; y is valid during the call alone

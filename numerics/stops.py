@@ -86,13 +86,61 @@ class Crossing(Stop):
         up, down = before < 0 <= after, before > 0 >= after
         if not ((up and self.direction >= 0) or (down and self.direction <= 0)):
             return None
-        if after == 0.0:
-            return step.t_new
-        from scipy.optimize import brentq
+        return _crossed(self.g, step, before, after)
 
-        known = {step.t: before, step.t_new: after}
-        value = lambda t: known[t] if t in known else float(self.g(t, step.at(t)))
-        return float(brentq(value, step.t, step.t_new, xtol=1e-14 * abs(step.t_new), rtol=1e-14))
+
+class Fallen(Stop):
+    """Stop where g(t, y) has fallen to a share of its largest value so far.
+
+    The largest value is taken at the ends of steps; the time is then found on dense output.
+
+    Parameters
+    ----------
+    g : callable (t, y) -> float
+    share : float, between 0 and 1
+    least : float, what g must have exceeded before its falling counts
+    name : str, the solution's `reason`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ufmflow.numerics.solve import solve
+    >>> bump = lambda t, y, out: np.multiply(y, 2.0 - t, out=out)
+    >>> half = Fallen(lambda t, y: float(y[0]), share=0.5, name="half its peak")
+    >>> found = solve(bump, np.array([1.0]), [10.0], stop=half, rtol=1e-8, atol=1e-10)
+    >>> bool(abs(found.times[-1] - (2 + np.sqrt(2 * np.log(2)))) < 0.05), found.reason
+    (True, 'half its peak')
+    """
+
+    def __init__(self, g: Level, share: float = 0.5, least: float = 0.0, name: str = "fallen") -> None:
+        if not (isinstance(share, Real) and 0 < share < 1):
+            raise InputError(f"share: {share!r} is no share of a peak; give a number between 0 and 1, for example 0.5.")
+        self.g, self.share, self.least, self.name = g, share, least, name
+        self._peak = self._value = 0.0
+
+    def begin(self, t: float, y: Any, rate: Any) -> None:
+        """See the start."""
+        self._peak = self._value = float(self.g(t, y))
+
+    def reached(self, step: Step) -> float | None:
+        """The time within the step at which g is the share of its peak, or None."""
+        before, after = self._value, float(self.g(step.t_new, step.at(step.t_new)))
+        self._value, self._peak = after, max(self._peak, after)
+        level = self.share * self._peak
+        if self._peak <= self.least or not after <= level < before:
+            return None
+        return _crossed(lambda t, y: self.g(t, y) - level, step, before - level, after - level)
+
+
+def _crossed(g: Level, step: Step, before: float, after: float) -> float:
+    """The time within a step at which g vanishes, whose signs at its ends differ."""
+    if after == 0.0:
+        return step.t_new
+    from scipy.optimize import brentq
+
+    known = {step.t: before, step.t_new: after}
+    value = lambda t: known[t] if t in known else float(g(t, step.at(t)))
+    return float(brentq(value, step.t, step.t_new, xtol=1e-14 * abs(step.t_new), rtol=1e-14))
 
 
 class Steady(Stop):
