@@ -9,13 +9,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def prepare() -> None:
-    """Make `import ufmflow` work where it, or array-api-compat, is not installed."""
-    if importlib.util.find_spec("ufmflow") is None or "ufmflow" not in sys.modules:
-        sys.path.insert(0, str(ROOT))
-        import ufmflow
+    """Take ufmflow from the source tree, and do without array-api-compat where it is not installed."""
+    sys.path.insert(0, str(ROOT))
+    import ufmflow
 
-        if str(ROOT) not in ufmflow.__path__:
-            ufmflow.__path__.append(str(ROOT))  # ufmflow.theory is the folder theory, and so on
+    ufmflow.__path__.append(str(ROOT))  # ufmflow.theory is the folder theory, and so on
     if importlib.util.find_spec("array_api_compat") is None:
         sys.modules["array_api_compat"] = _namespaces()
 
