@@ -18,7 +18,6 @@ Levels, from understanding to precision:
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -30,7 +29,8 @@ from ..theory.errors import InputError
 from ..theory.model import UFM
 from ..theory.persistence import margin_rows
 from . import strata
-from .integrate import IntegrationError, Progress, output_times
+from .integrate import Progress, output_times
+from .kernel_steps import kernel_action, take_steps
 from .matrices import MatrixFlow
 from .modes import log_partition
 from .runs import Run
@@ -105,9 +105,15 @@ def forecast(
     if level not in LEVELS:
         raise InputError(f"level: {level!r} is unknown; choose one of {', '.join(LEVELS)}.")
     if level not in start.levels():
-        needed = "the depth of the body" if "deep" in level and start.depth is None else "the learning rate"
-        raise InputError(f"level: {level!r} needs {needed}, which is not known; give it, or choose another level.")
+        raise InputError(f"level: {level!r} {_lacking(start, level)}")
     return _forecast_level(start, times, level, progress)
+
+
+def _lacking(start: Start, level: str) -> str:
+    if start.optimizer != "sgd" and "map" not in level:
+        return f"is a flow's, and {start.optimizer} takes steps of a size of its own; choose map or map_deep."
+    needed = "the depth of the body" if "deep" in level and start.depth is None else "the learning rate"
+    return f"needs {needed}, which is not known; give it, or choose another level."
 
 
 def designate(
@@ -121,18 +127,21 @@ def designate(
 
     Forecasts are taken from `known` and added to it.
     """
-    if start.lr is None:
-        level = "flow_deep" if start.depth is not None else "flow"
-        return level, "no learning rate is known, so only a flow can be forecast"
+    deep = start.depth is not None
+    if start.optimizer != "sgd":
+        why = f"{start.optimizer} takes steps of a size of its own: no flow has them, and no balance of layers lasts"
+        return ("map_deep" if start.decay_body else "map"), why
+    if not start.stepwise:
+        return ("flow_deep" if deep else "flow"), "no learning rate is known, so only a flow can be forecast"
     for needed in ("flow", "map"):
         if needed not in known:
             known[needed] = _forecast_level(start, times, needed, progress)
     apart = float(np.mean(np.sqrt(np.mean((known["flow"].shares() - known["map"].shares()) ** 2, axis=1))))
     if apart >= STEP_IS_SMALL:
-        # A body's decay is known with the depth law alone.
-        return "map_deep" if start.decay_body else "map", f"flow and map differ by {apart:.4f} in shares (limit {STEP_IS_SMALL}): steps are large"
+        why = f"flow and map differ by {apart:.4f} in shares (limit {STEP_IS_SMALL}): steps are large"
+        return ("map_deep" if start.decay_body else "map"), why  # a body's decay is known with the depth law alone
     why = f"flow and map differ by {apart:.4f} in shares (limit {STEP_IS_SMALL}): steps are small"
-    return ("flow_deep" if start.depth is not None else "flow"), why
+    return ("flow_deep" if deep else "flow"), why
 
 
 def forecast_all(
@@ -223,12 +232,12 @@ def _forecast_level(start: Start, times: np.ndarray, level: str, progress: Progr
         phi = np.sqrt(strata.energies(start.F.T, start.attributes))
         init = {A: (SMALL_HEAD, value) for A, value in zip(start.attributes.names, phi, strict=True)}
         found = simulate(start.model, start.flow_time(times), init=init, progress=progress).data
-        if start.targets is not None:
+        if start.targets is not None or start.reduction == "sum":
             found["loss"] = ("time", one_hot_loss(found["z"].values, start.attributes, start.labels))
         return _named(Trajectory(found.assign_coords(time=times)), level)
     flow, pairs = matrices_of(start, times, level, progress)
-    # Runs record the loss of the labels themselves, whatever targets they are trained on.
-    plain = MatrixFlow.of(replace_targets(flow.model)) if start.targets is not None else flow
+    # Runs record the mean loss of the labels themselves, whatever loss they are trained on.
+    plain = MatrixFlow.of(replace_targets(flow.model))
     variables, kept = read_matrices(plain, pairs)
     config = json.dumps(flow.model.config())
     return _named(
@@ -240,45 +249,24 @@ def matrices_of(
     start: Start, times: np.ndarray, level: str, progress: Progress | None = None
 ) -> tuple[MatrixFlow, list[tuple[np.ndarray, np.ndarray]]]:
     """The flow of whole matrices of a level but `modes`, and W (V, d) and features F (d, m) at each time."""
-    flow = MatrixFlow.of(start.model, _kernel_action(start, deep=level.endswith("deep")))
+    deep = level.endswith("deep")
+    flow = MatrixFlow.of(start.model, kernel_action(start, deep))
     if start.decay_body:
         flow = replace(flow, decay=start.body_rate * start.decay_body * int(start.depth or 1))
     if level.startswith("flow"):
         return flow, integrate_matrices(flow, start.W, start.F, start.flow_time(times), RTOL, ATOL, progress)
-    return flow, _steps(flow, start, times, progress)
+    return flow, take_steps(flow, start, times, deep, progress)
 
 
 def _named(trajectory: Trajectory, level: str) -> Trajectory:
     return Trajectory(trajectory.data.assign_attrs(source=f"forecast {level}"))
 
 
-def _kernel_action(start: Start, deep: bool) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """X -> X Theta, or with the depth law X -> X D Theta D, D = sum_A (phi_A/phi_A(0))^(1 - 1/L) P_A."""
-    Theta = start.body_rate * start.kernel
-    if not deep:
-        return lambda X, F: X @ Theta
-    m = len(Theta)
-    names = start.attributes.names
-    projectors = np.stack([strata.apply(np.eye(m), {B: float(A == B) for B in names}, start.attributes) for A in names])
-    rows = projectors.reshape(len(names), m * m)
-    energy = rows @ (start.F.T @ start.F).ravel()
-    alive = energy > 0
-    power = (1 - 1 / int(start.depth or 1)) / 2
-
-    def action(X: np.ndarray, F: np.ndarray) -> np.ndarray:
-        ratio = np.divide(rows @ (F.T @ F).ravel(), energy, out=np.ones_like(energy), where=alive)
-        D = (ratio**power @ rows).reshape(m, m)
-        return X @ D @ Theta @ D
-
-    return action
-
-
 def replace_targets(model: UFM) -> UFM:
-    """The model with one-hot targets."""
+    """The model with one-hot targets and the mean over contexts, whose loss is the one that runs record."""
     return UFM(
         model.attributes, labels=model.labels, loss=model.loss, feature_kernel=model.feature_kernel,
         label_kernel=model.label_kernel, ridge=model.ridge, constraint=model.constraint, width=model.width,
-        reduction=model.reduction,
     )  # fmt: skip
 
 
@@ -293,33 +281,3 @@ def one_hot_loss(z: np.ndarray, attributes: Attributes, labels: Any) -> np.ndarr
     margins = z[:, columns] @ rows.T / np.sqrt(float(attributes.cardinality / kept.cardinality))
     valency = [float(T.valency) for T in kept.relations[:-1]]
     return log_partition(*margins.T, *valency)
-
-
-def _steps(
-    flow: MatrixFlow, start: Start, times: np.ndarray, progress: Progress | None
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Gradient descent with the learning rate and momentum, read off at the steps nearest to the times."""
-    lr = float(start.lr or 0.0)
-    wanted = np.rint(times / lr).astype(int)
-    W, F = start.W, start.F
-    pace_W, pace_F = np.zeros_like(W), np.zeros_like(F)
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    for step in range(int(wanted[-1]) + 1):
-        while len(found) < len(wanted) and wanted[len(found)] == step:
-            found.append((W, F))
-        if step == wanted[-1]:
-            break
-        dW, dF = flow.rates(W, F)
-        pace_W, pace_F = start.momentum * pace_W + dW, start.momentum * pace_F + dF
-        if start.nesterov:
-            W, F = W + lr * (dW + start.momentum * pace_W), F + lr * (dF + start.momentum * pace_F)
-        else:
-            W, F = W + lr * pace_W, F + lr * pace_F
-        if step % 1000 == 0:
-            if not np.all(np.isfinite(F)):
-                raise IntegrationError(
-                    f"the discrete steps diverged before step {step}: the learning rate {lr} is too large"
-                )
-            if progress is not None:
-                progress(step, int(wanted[-1]))
-    return found

@@ -15,6 +15,8 @@ Flow time is the sum of the learning rates of the steps taken.
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from ..theory.errors import InputError
 from .options import number, one_of, unused, whole
 
@@ -89,6 +91,29 @@ class Schedule:
     def describe(self) -> dict[str, Any]:
         """What a record tells: the fields that the schedule uses."""
         return {field: value for field, value in asdict(self).items() if value is not None}
+
+    def rates(self, lr: float, steps: int) -> np.ndarray:
+        """The learning rate of each step, array (steps,).
+
+        Examples
+        --------
+        >>> Schedule.of("linear", lr=0.4, steps=5, warmup=1).rates(0.4, 5).round(3).tolist()
+        [0.2, 0.4, 0.3, 0.2, 0.1]
+        """
+        s, final = np.arange(steps), self.final_lr or 0.0
+        after = s - self.warmup
+        r = after / (steps - self.warmup)
+        if self.name == "cosine":
+            decayed = final + (lr - final) * (1 + np.cos(np.pi * r)) / 2
+        elif self.name == "linear":
+            decayed = lr + (final - lr) * r
+        elif self.name == "exponential":
+            decayed = lr * (final / lr) ** r
+        elif self.name == "step":
+            decayed = lr * (self.drop_factor or DROP) ** (after // (self.drop_every or steps))
+        else:
+            decayed = np.full(steps, lr)
+        return np.where(after < 0, lr * (s + 1) / (self.warmup + 1), decayed)
 
     def scheduler(self, optimizer: Any, steps: int) -> Any:
         """The scheduler of a torch optimiser, to be stepped after each of its steps; None where lr stays as it is."""

@@ -1,7 +1,8 @@
 """What a forecast from the kernel starts from: the kernel, the features and the head of a network at one moment."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from ..theory.errors import InputError
 from ..theory.model import UFM
 from ..theory.optimisers import effective_time
 from . import strata
+from .kernel_parts import KernelParts, check_parts
 from .runs import Run
+from .schedule import Schedule
 from .smoothing import Smoothing
 from .trajectory import in_formula_order
 
 KERNEL_LEVELS = ("modes", "flow", "map", "flow_deep", "map_deep")
+ADAPTIVE = ("adamw", "sign", "muon")  # optimisers whose steps have a size of their own
 LARGEST_RESIDUAL = 0.5  # of a centred kernel's norm outside the algebra: networks have 0.2, shuffled attributes 0.7
 ROUNDING = 1e-6  # of a kernel measured in float32, relative to its largest eigenvalue
 
@@ -38,6 +42,12 @@ class Start:
     targets : eigenvalue of the labels' soft targets on each stratum; None for one-hot
     normalized : whether the network ends in a norm; if not, F is H
     ridge_features : ridge on H, without a final norm
+    optimizer : "sgd" (with or without momentum), or "adamw", "sign", "muon", whose steps need `parts`
+    betas : of AdamW
+    parts : kernels of groups of parameters
+    rates : array (steps,), the learning rate of each step, where it is not one
+    reduction : "mean" or "sum" over the contexts, of the loss that is trained; losses are means all the same
+    batches : step -> row numbers of its batch in the formula's order; None for all contexts, and where it is not known
     """
 
     attributes: Attributes
@@ -56,6 +66,12 @@ class Start:
     targets: Mapping[str, Any] | None = None
     normalized: bool = True
     ridge_features: float = 0.0
+    optimizer: str = "sgd"
+    betas: tuple[float, float] = (0.9, 0.999)
+    parts: KernelParts | None = None
+    rates: np.ndarray | None = None
+    reduction: str = "mean"
+    batches: Callable[[int], np.ndarray] | None = None
 
     @classmethod
     def of(cls, run: Run) -> "Start":
@@ -68,15 +84,15 @@ class Start:
                 f"step: the run {run.name} starts at step {run.data['step'].values[0]}, where no kernel was measured; "
                 "record it from step 0."
             )
-        optimizer, depth = run.meta.get("optimizer", "sgd"), run.body_depth
+        optimizer, depth = str(run.meta.get("optimizer", "sgd")).lower(), run.body_depth
         decay = run.meta.get("weight_decay_body", run.meta.get("weight_decay", 0.0))
-        if str(optimizer).lower() not in ("sgd", "momentum") or (decay and depth is None):
+        known = run.meta.get("setting") is not None and find_spec("torch") is not None
+        if optimizer not in ("sgd", "momentum", *(ADAPTIVE if known else ())) or (decay and depth is None):
             raise InputError(
                 f"optimizer: the run {run.name} used {optimizer} with weight decay {decay}; a forecast from the kernel "
-                "covers full-batch sgd, with or without momentum, and weight decay of the body for a known depth "
-                "alone; ask for the level gated."
+                "covers sgd with or without momentum, adamw, sign and muon where `ufmflow train` built the network, "
+                "and weight decay of the body for a known depth alone; ask for the level gated."
             )
-        batch = run.meta.get("batch")
         if run.meta.get("hold_out"):
             raise InputError(
                 f"run: {run.name} held labels out of training, which no forecast covers; see `ufmflow value`."
@@ -86,19 +102,18 @@ class Start:
                 f"run: {run.name} records the mean of its checkpoints; a forecast from the kernel has no parameters to "
                 "average, so ask for the level gated."
             )
-        if (batch and batch < run.data.sizes["context"]) or run.meta.get("final_affine"):
-            odd = "a final norm with affine part" if run.meta.get("final_affine") else f"batches of {batch} contexts"
+        if run.meta.get("final_affine"):
             raise InputError(
-                f"run: {run.name} has {odd}; a forecast from the kernel covers neither, so ask for the level gated."
+                f"run: {run.name} has a final norm with affine part, which a forecast from the kernel does not cover; "
+                "ask for the level gated."
             )
         if run.data.attrs["unused_labels"]:
             raise InputError(f"W: the run {run.name} has rows that label no context, which the model does not cover.")
         H, norm = run.data["H"].values[0], run.data["feature_norm"].values[0]
         F = (H / np.linalg.norm(H, axis=1, keepdims=True) * norm[:, None]).T
         W = run.data["W"].values[0]
-        # A flow's time is the sum of the learning rates whatever they are; the map has one size of step.
-        schedule = run.meta.get("schedule") or {}
-        lr = None if schedule.get("name", "constant") != "constant" or schedule.get("warmup") else run.lr
+        rates = _rates(run)
+        lr = run.lr if rates is None else None
         kernel, momentum = run.data["kernel_init"].values, run.meta.get("momentum") or 0.0
         nesterov = bool(run.meta.get("nesterov"))
         decay_head = run.meta.get("weight_decay_head", run.meta.get("weight_decay", 0.0))
@@ -106,6 +121,9 @@ class Start:
             run.attributes, run.labels, kernel, W, F, lr, depth, momentum, nesterov, run.meta.get("head_rate", 1.0),
             run.meta.get("body_rate", 1.0), decay_head, decay, smoothed_targets(run.attributes, run.labels, run.meta),
             run.meta.get("final_norm") != "none", run.meta.get("ridge_features", 0.0),
+            "sgd" if optimizer == "momentum" else optimizer, tuple(run.meta.get("betas") or (0.9, 0.999)),
+            _parts(run) if optimizer in ADAPTIVE else None, rates, run.meta.get("reduction", "mean"),
+            _batches(run) if known else None,
         )  # fmt: skip
 
     @classmethod
@@ -175,29 +193,99 @@ class Start:
         return UFM(
             self.attributes, labels=self.labels, feature_kernel=kernel, label_kernel=self.head_rate,
             targets=self.targets, ridge=(self.decay_head, self.ridge_features), width=self.F.shape[0],
-            constraint="normalized" if self.normalized else "free",
+            constraint="normalized" if self.normalized else "free", reduction=self.reduction,
         )  # fmt: skip
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether the size of every step is known, so that it can be taken: from one learning rate or a schedule."""
+        return self.lr is not None or self.rates is not None
+
+    def steps_at(self, times: np.ndarray) -> np.ndarray:
+        """The numbers of steps nearest to times of the run (T,), the sum of the learning rates so far."""
+        if self.rates is None:
+            return np.rint(times / self.lr).astype(int)
+        passed = np.concatenate([[0.0], np.cumsum(self.rates)])
+        return np.rint(np.interp(times, passed, np.arange(len(passed)))).astype(int)
+
+    def step_rates(self, steps: int) -> np.ndarray:
+        """The learning rates of the first so many steps."""
+        return np.full(steps, self.lr, dtype=float) if self.rates is None else self.rates[:steps]
+
+    def weights(self, step: int) -> np.ndarray | None:
+        """What the contexts' pulls are multiplied by at a step (m,): m/|B| on its batch B; None for all contexts."""
+        if self.batches is None:
+            return None
+        rows, m = self.batches(step), self.F.shape[1]
+        found = np.zeros(m)
+        found[rows] = m / len(rows)
+        return found
 
     def flow_time(self, times: np.ndarray) -> np.ndarray:
         """The time of gradient flow at times of the run (learning rate x steps): what momentum makes of it.
 
-        Of a schedule each step's rate is not known: then the limit of many steps, times / (1 - momentum).
+        Where each step's rate is not known, the limit of many steps, times / (1 - momentum).
         """
         if not self.momentum:
             return times
-        if self.lr is None:
+        if not self.stepwise:
             return times / (1 - self.momentum)
-        return effective_time(np.rint(times / self.lr).astype(int), self.lr, self.momentum, nesterov=self.nesterov)
+        steps = self.steps_at(times)
+        return effective_time(steps, self.step_rates(int(steps[-1])), self.momentum, nesterov=self.nesterov)
 
     def levels(self) -> tuple[str, ...]:
-        """The levels that can be forecast: `map` needs a learning rate, a body's decay the depth law, that a depth."""
+        """The levels that can be forecast: a map needs the steps' sizes, a body's decay the depth law, that a depth.
+
+        Steps with a size of their own have maps alone (see `ufmflow.numerics.kernel_steps`).
+        """
+        adaptive = self.optimizer != "sgd"
         return tuple(
             level
             for level in KERNEL_LEVELS
-            if (self.lr is not None or "map" not in level) and (self.depth is not None or "deep" not in level)
-            and (not self.decay_body or "deep" in level)
+            if (self.stepwise or "map" not in level) and (self.depth is not None or "deep" not in level)
+            and (not self.decay_body or "deep" in level) and (not adaptive or "map" in level)
             and (level != "modes" or self.F.shape[0] >= self.F.shape[1])  # a direction for every context
         )  # fmt: skip
+
+
+def _rates(run: Run) -> np.ndarray | None:
+    """The learning rate of each step from the first recorded one on; None for one constant rate."""
+    schedule = dict(run.meta.get("schedule") or {})
+    name = schedule.pop("name", "constant")
+    if name == "constant" and not schedule.get("warmup"):
+        return None
+    steps = int(run.meta.get("steps", run.data["step"].values[-1]))
+    rates = Schedule.of(name, run.lr, steps, **schedule).rates(run.lr, steps)
+    return rates[run.meta.get("from_step", 0) :]
+
+
+def _parts(run: Run) -> KernelParts:
+    """The kernels of the network's groups of parameters at the run's first step, from the network built anew."""
+    from .kernel_parts import parts_of_plan
+    from .plan import Plan
+
+    parts = parts_of_plan(Plan.of_record(run.meta), run.meta.get("from_step", 0))
+    check_parts(parts, run.data["kernel_init"].values, run.name)
+    return parts
+
+
+def _batches(run: Run) -> Callable[[int], np.ndarray] | None:
+    """The batches that the run's seed draws."""
+    from .plan import Plan
+    from .training_steps import Batches
+
+    plan = Plan.of_record(run.meta)
+    if plan.batch is None:
+        return None
+    batches, first = Batches(len(plan.trained), plan.batch, plan.seed), int(run.meta.get("from_step", 0))
+    drawn: list[np.ndarray] = []
+
+    def batch(step: int) -> np.ndarray:
+        while len(drawn) <= first + step:
+            drawn.append(plan.trained[batches.draw().numpy()])
+        return drawn[first + step]
+
+    return batch
 
 
 def smoothed_targets(attributes: Attributes, labels: Any, meta: Mapping[str, Any]) -> dict[str, Any] | None:
