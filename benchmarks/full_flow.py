@@ -37,7 +37,7 @@ CASES = {
     "L": {"n": 1024, "d": 256, "ridge": 1e-5, "end": 1e4, "formula": "a[32] * b[32]"},
     "ridge": {"n": 256, "d": 128, "ridge": 1e-3, "end": 1e6, "formula": "a[16] * b[16]"},
 }
-REPEATS = {"S": 9, "L": 4, "ridge": 1}
+REPEATS = {"S": 2, "L": 2, "ridge": 1}
 METHODS = {
     "S": ["ours dp5 1e-6", "ours dp5 1e-5", "ours dop853 1e-4", "scipy RK45", "scipy DOP853", "diffrax Tsit5",
           "diffrax Dopri8", "torchdiffeq dopri5"],

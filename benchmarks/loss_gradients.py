@@ -25,7 +25,6 @@ from pathlib import Path
 
 V, M, D = 4096, 4096, 256
 FORMULA = "a[64] * b[64]"
-REPEATS = 5
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 METHODS = ("torch autograd", "torch chunked", "ours chosen", "ours 512", "ours 2048", "ours 4096")
 
@@ -76,7 +75,7 @@ def torch_(kind):
         else:
             loss = functional.cross_entropy(H @ W.T, label)
         loss.backward()
-        return float(loss), W.grad.numpy(), H.grad.numpy()
+        return loss.item(), W.grad.numpy(), H.grad.numpy()
 
     return (lambda: call), None
 
@@ -105,7 +104,7 @@ def seconds(call):
     return time.process_time() - begin
 
 
-def measure(method, folder):
+def measure(method, folder, repeats):
     """One row; torch's autograd, the first, leaves its results for the others to compare with."""
     import numpy as np
 
@@ -129,7 +128,7 @@ def measure(method, folder):
     floor = floor_call()
     floor()
     times, floors = [], []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         times.append(seconds(call))
         floors.append(seconds(floor))
     return {"method": method, "rows": rows, "cpu_ms": round(1e3 * min(times), 1), "times_floor": round(min(times) / min(floors), 3),
@@ -139,17 +138,18 @@ def measure(method, folder):
 def main():
     """Run every row in a process of its own, on one core."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--row", nargs=2, metavar=("METHOD", "FOLDER"))
     arguments = parser.parse_args()
     if arguments.row:
-        print(json.dumps(measure(*arguments.row)))
+        print(json.dumps(measure(*arguments.row, arguments.repeats)))
         return
     from ufmflow.numerics.trajectory import versions
 
     core, rows = max(os.sched_getaffinity(0)), []
     with tempfile.TemporaryDirectory() as folder:
         for method in METHODS:
-            command = [sys.executable, os.path.abspath(__file__), "--row", method, folder]
+            command = [sys.executable, os.path.abspath(__file__), "--repeats", str(arguments.repeats), "--row", method, folder]
             pin = lambda: os.sched_setaffinity(0, {core})
             done = subprocess.run(command, env=os.environ | ONE_THREAD, preexec_fn=pin, check=True, stdout=subprocess.PIPE)
             rows.append(json.loads(done.stdout))

@@ -92,7 +92,7 @@ def derive(
 def simulate(
     config: Annotated[Path, typer.Argument(help="TOML file with a [model] and a [simulate] table.")],
     out: Annotated[Path, typer.Option(help="Where to save the trajectory (zarr).")],
-    device: Annotated[str, typer.Option(help="cpu.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, or cuda for whole matrices (--full).")] = "cpu",
     full: Annotated[bool | None, typer.Option("--full/--reduced", help="Whole matrices, or modes.")] = None,
     seed: Annotated[int | None, typer.Option(help="In place of the file's seed.")] = None,
     certify: Annotated[
