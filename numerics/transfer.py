@@ -159,9 +159,10 @@ def _spread(kept: Attributes, count: int, seed: int) -> tuple[int, ...]:
     """One after another, the label whose values have lost the fewest so far."""
     cells = np.stack(np.unravel_index(np.arange(int(kept.cardinality)), kept.shape), axis=1)
     lost = [np.zeros(n, dtype=int) for n in kept.shape]
-    rng, chosen = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    chosen: list[int] = []
     for _ in range(count):
-        price = sum(n * np.asarray(lost[i])[cells[:, i]].astype(float) for i, n in enumerate(kept.shape))
+        price = np.sum([n * lost[i][cells[:, i]].astype(float) for i, n in enumerate(kept.shape)], axis=0)
         price[chosen] = np.inf
         best = np.flatnonzero(price == price.min())
         chosen.append(int(rng.choice(best)))
