@@ -166,7 +166,7 @@ def plan(
 
     def known(peak: int) -> list[Intervention]:
         labels = int(source.attributes.keep(source.labels).cardinality)
-        return list(interventions or catalogue(labels, source.width, peak, source.known is not None))
+        return list(interventions or catalogue(labels, source.width, peak, source.known is not None, wanted.attribute))
 
     interventions = None if interventions is None else list(interventions)
     _chosen(known(0), only)  # refused before anything is predicted

@@ -86,7 +86,9 @@ class Intervention:
             When the network cannot take it, or when more than its kernel would have to be known.
         """
         self._refuse_frozen(start.head_rate, start.body_rate)
-        unknown = [name for name in self.options if name not in (*FIELDS, "smoothing", "average_from")]
+        unknown = [
+            name for name in self.options if name not in (*FIELDS, "smoothing", "smoothing_weights", "average_from")
+        ]
         if unknown:
             raise InputError(
                 f"{self.name}: {unknown[0]} changes the network itself, of which only the kernel at the start is known; "
@@ -100,7 +102,7 @@ class Intervention:
         if "smoothing" in self.options:
             labels = start.attributes.keep(start.labels)
             try:
-                smoothed = Smoothing.of(labels, self.options["smoothing"], None)
+                smoothed = Smoothing.of(labels, self.options["smoothing"], self.options.get("smoothing_weights"))
             except InputError as error:
                 raise InputError(f"{self.name}: the network cannot take it ({error})") from None
             changes["targets"] = None if smoothed is None else smoothed.eigenvalues()
@@ -131,7 +133,9 @@ def scaled_main_effects(start: Start, ratio: float) -> np.ndarray:
     return strata.apply(half, root, start.attributes, axis=1)
 
 
-def catalogue(labels: int, features: int, average_from: int, known: bool) -> list[Intervention]:
+def catalogue(
+    labels: int, features: int, average_from: int, known: bool, attribute: str | None = None
+) -> list[Intervention]:
     """The interventions that `plan` looks at unless it is given others.
 
     Parameters
@@ -139,6 +143,7 @@ def catalogue(labels: int, features: int, average_from: int, known: bool) -> lis
     labels, features : V, and the network's width d
     average_from : the step from which checkpoints are averaged, the peak of the window without intervention
     known : whether the network itself is known, or its kernel alone
+    attribute : the one that the goal speaks of, if it does
 
     Examples
     --------
@@ -155,6 +160,7 @@ def catalogue(labels: int, features: int, average_from: int, known: bool) -> lis
         Intervention("freeze the head", "Train with head_rate=0: the head stays as it starts.", "KW = 0",
                      {"head_rate": 0.0}),
         *(_smoothing(eps) for eps in (0.1, 0.3)),
+        *(() if attribute is None else (_smoothing(0.1, attribute),)),
         Intervention("decay the head", "Train with weight_decay_head=0.01.", "ridge lam_W = 0.01",
                      {"weight_decay_head": 0.01}),
         Intervention("decay the body", "Train with weight_decay_body=0.01.", "features shrink, and steps grow with it",
@@ -187,10 +193,14 @@ def _rate(part: str, rate: float) -> Intervention:
                         f"{kernel} times {rate:g}", {f"{part}_rate": rate})  # fmt: skip
 
 
-def _smoothing(eps: float) -> Intervention:
-    return Intervention(f"smoothing {eps:g}", f"Spread {eps:g} of each label over labels that share an attribute "
-                        f"(smoothing={eps:g}).", "tau_A = 1 - eps + eps w_k on main effects, 1 - eps on the rest",
-                        {"smoothing": eps})  # fmt: skip
+def _smoothing(eps: float, attribute: str | None = None) -> Intervention:
+    along = "an attribute" if attribute is None else attribute
+    weights = {} if attribute is None else {"smoothing_weights": {attribute: 1}}
+    return Intervention(f"smoothing {eps:g}{'' if attribute is None else f' on {attribute}'}",
+                        f"Spread {eps:g} of each label over labels that share {along} (smoothing={eps:g}"
+                        f"{'' if attribute is None else f', smoothing_weights={attribute}=1'}).",
+                        "tau_A = 1 - eps + eps w_k on main effects, 1 - eps on the rest",
+                        {"smoothing": eps, **weights})  # fmt: skip
 
 
 def _ratio(ratio: float) -> Intervention:

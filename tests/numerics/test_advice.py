@@ -197,6 +197,14 @@ def test_the_outlook_follows_the_theory():
         assert outlook(free).phase == phase
 
 
+def test_labels_are_softened_along_the_attribute_that_is_asked_for(start):
+    known = {found.name: found for found in catalogue(24, 64, 100, False, "a0")}
+    soft = known["smoothing 0.1 on a0"].start(start).targets
+    assert {A: float(x) for A, x in soft.items()} == pytest.approx({"1": 1, "a0": 1, "a1": 0.9, "a0:a1": 0.9})
+    with pytest.raises(InputError, match="smoothing 0.1 on size: the network cannot take it"):
+        next(each for each in catalogue(24, 64, 100, False, "size") if "size" in each.name).start(start)
+
+
 def test_what_a_known_kernel_cannot_take():
     start = Start.of(example_run())
     for name, options, says in (
