@@ -6,6 +6,7 @@ for: the semantic window, the end, or the state at given times.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from ..theory.errors import InputError
 from ..theory.model import UFM
 from . import ensemble_cuda, ensemble_native, ensemble_numpy
 from .devices import DEVICES, open_device
-from .ensemble_arrays import array_code
-from .ensemble_equations import equations_of
+from .ensemble_arrays import ArrayCode, array_code
+from .ensemble_equations import Equations, equations_of
 from .ensemble_members import Members
 from .ensemble_problem import DONE, TOO_MANY_STEPS, UNDERFLOW, Found, Index, Problem
 from .ensemble_work import check_memory
@@ -205,12 +206,16 @@ def _dataset(model: UFM, problem: Problem, found: Found, times: np.ndarray, summ
     return xr.Dataset(variables, coordinates, {"formula": str(model.attributes)})
 
 
+@lru_cache(maxsize=32)
+def _reader(equations: Equations) -> ArrayCode:
+    return array_code(equations.output_definitions, equations.outputs, equations.state, equations.parameters)
+
+
 def _read(
     model: UFM, problem: Problem, states: np.ndarray, parameters: np.ndarray, prefix: str, dims: tuple[str, ...]
 ) -> dict[str, tuple]:
     """The variables of `trajectory` at states (n, L): arrays (L,) and (L, strata)."""
-    equations = problem.equations
-    read = array_code(equations.output_definitions, equations.outputs, equations.state, equations.parameters)
+    read = _reader(problem.equations)
     with np.errstate(all="ignore"):  # a member may have overflowed, as its status says
         found = read(states, parameters)
     k = len(model.attributes.names)

@@ -46,8 +46,9 @@ def array_code(
     rows = [(sp.Symbol(f"result {i}"), value) for i, value in enumerate(results)]
     position = 0
     for family in _families(rows):
-        writer.store(family, position)
-        position += len(family)
+        for run in writer.runs(family):
+            writer.store(run, position)
+            position += len(run)
     lines = [*writer.lines, "return out"]
     source = f"def code(y, p):\n    out = np.empty(({len(results)}, y.shape[1]))\n    " + "\n    ".join(lines)
     scope: dict[str, Any] = {"np": np, "C": writer.constants, **FUNCTIONS}
@@ -107,6 +108,26 @@ class _Writer:
 
     def store(self, family: Family, position: int) -> None:
         self.lines.append(f"out[{position}:{position + len(family)}] = {self.value([value for _, value in family])}")
+
+    def runs(self, family: Family) -> list[Family]:
+        """A family cut where its symbols jump from one block of rows to another, which would have to be gathered."""
+        found: list[Family] = []
+        last: list[tuple[str, int]] = []
+        jumps: list[int | None] | None = None
+        for step in family:
+            places = [self.where[symbol] for symbol in _operands(step[1])[0]]
+            moved = [
+                row - before if block == old else None
+                for (block, row), (old, before) in zip(places, last, strict=False)
+            ]
+            if found and len(places) == len(last) and moved == (jumps or moved) and set(moved) <= {0, 1}:
+                found[-1].append(step)
+                jumps = moved
+            else:
+                found.append([step])
+                jumps = None
+            last = places
+        return found
 
     def value(self, values: list[sp.Expr]) -> str:
         """Code for some expressions of one form, as a block with a row for each."""

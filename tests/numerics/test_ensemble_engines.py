@@ -3,12 +3,14 @@
 import ctypes
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from ufmflow.numerics import ensemble_native, ensemble_numpy, ensemble_window, ensemble_work
+from ufmflow.numerics import ensemble_cuda, ensemble_native, ensemble_numpy, ensemble_window, ensemble_work
+from ufmflow.numerics.devices import open_device
 from ufmflow.numerics.ensemble import _index, _lowered, simulate_ensemble
 from ufmflow.numerics.ensemble_arrays import array_code
 from ufmflow.numerics.ensemble_code import source
@@ -251,6 +253,25 @@ def test_the_cuda_side_of_the_source_gives_the_same(tmp_path):
         assert error(there, here).max() < 1e-7
         np.testing.assert_allclose(there.window, here.window, rtol=2e-4)
         np.testing.assert_allclose(there.kept, here.kept, rtol=1e-5, atol=1e-8)
+
+
+def test_a_gpu_gives_what_the_cpu_gives():
+    pytest.importorskip("cupy")
+    try:
+        open_device("cuda")
+    except InputError as reason:
+        pytest.skip(str(reason))
+    for method in ("explicit", "rosenbrock", "auto"):
+        problem = problem_of(members=3000, rtol=1e-12, method=method)
+        there, here = ensemble_cuda.run(problem), ensemble_native.run(problem)
+        assert error(there, here).max() < 1e-10
+        np.testing.assert_allclose(there.window[[0, 2, 3]], here.window[[0, 2, 3]], rtol=1e-7)
+
+
+def test_without_a_gpu_cuda_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(InputError, match="'cuda' needs CuPy"):
+        simulate_ensemble(MODEL, 1.0, {"ridge": [1e-3]}, device="cuda")
 
 
 def test_without_a_compiler_native_is_refused_and_auto_takes_numpy(monkeypatch, tmp_path):
