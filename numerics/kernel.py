@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..theory.errors import InputError
+from .layer_kernels import layer_kernels
 
 # Features computed one context at a time may differ from the batch's by rounding (half precision: 1e-2), not by more.
 SAME = 1e-2
@@ -71,9 +72,13 @@ def empirical_kernel(
         raise InputError(f"memory: {memory} bytes; {P} parameters need at least {32 * P}.")
     d = _check(features, inputs)
     m = len(inputs)
+    Theta, theta = layer_kernels(features, theta, inputs, memory)
+    if not theta:
+        return (Theta / d).cpu().numpy()
+    # Of the other parameters, gradients of each context by itself.
+    P = sum(p.numel() for p in theta)
     together = min(d, memory // (8 * (m + 3) * P))  # coordinates whose gradients are held at once for all contexts
     coordinates, width = (together, P) if together else (1, max(1, (memory - 24 * P) // (8 * m)))
-    Theta = torch.zeros(m, m, dtype=torch.float64, device=inputs.device)
     for slice_ in _ranges(P, width):
         for chunk in _ranges(d, coordinates):
             J = torch.empty(m, len(chunk), len(slice_), dtype=torch.float64, device=inputs.device)
