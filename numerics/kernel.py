@@ -7,7 +7,8 @@ With f_jc the c-th feature of context j (mean-centred, before the final norm) an
 It is the direction-independent part of the full m d x m d kernel: a gradient-flow step on the loss sum_i a_i <u, f_i>
 moves <u, f_j> at the rate -sum_i Theta_ji a_i, on average over orthonormal directions u.
 
-`empirical_kernel` has all of Theta, from m d gradients.  `Passes` has J^T u for probes u (m, d), with J the Jacobian:
+`empirical_kernel` has all of Theta: of layers that are known from d backward passes over the batch (see
+`ufmflow.numerics.layer_kernels`), of other parameters from m d gradients.  `Passes` has J^T u for probes u (m, d), with J the Jacobian:
 one backward pass over the batch each, from which `kernel_strata` estimates what the theory needs of Theta.
 """
 
@@ -44,8 +45,9 @@ def empirical_kernel(
         P numbers in all: the body's parameters, not the head's.  Those that do not require gradients are left out.
     inputs : Tensor (m, ...)
     memory : int
-        Bytes that gradients may take at once (the network's own activations come on top).  With less than
-        8 (m + 3) P bytes, gradients are computed again for each slice of the parameters: slower, not different.
+        Bytes that gradients and their products may take at once (the network's own activations come on top).  Where it
+        does not hold the products of a layer, its P parameters take the gradients of each context by itself, and with
+        less than 8 (m + 3) P bytes these are computed again for each slice of them: slower, not different.
 
     Returns
     -------
