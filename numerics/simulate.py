@@ -163,7 +163,7 @@ def _reduced(
 ) -> tuple[np.ndarray, ...]:
     modes = compile_modes(model, optimizer)
     w, h = start_on_strata(model, init)
-    _check_capacity(model, h)
+    check_capacity(model, h)
     start = np.array([*(w[A] for A in modes.flow.w), *(h[A] for A in modes.flow.h)])
     y = integrate(LSODA, modes.rhs, start, times, rtol, _lowered(atol, rtol, start), modes.jacobian, progress)
     found = modes.read(y)
@@ -178,7 +178,7 @@ def _certified(
 
     check_numbers(model)
     w, h = start_on_strata(model, init, exact_number)
-    _check_capacity(model, h)
+    check_capacity(model, h)
     enclosed = certify(model, [Fraction(float(t)) for t in times], w, h, progress)
     found = variables(enclosed)
     method = f"Taylor polynomials, logarithmic norms, balls of {enclosed.bits} bits"
@@ -311,7 +311,7 @@ def _start_value(value: Any, argument: str) -> float:
     return number
 
 
-def _check_capacity(model: UFM, h: dict[str, Any]) -> None:
+def check_capacity(model: UFM, h: dict[str, Any]) -> None:
     """A symmetric start needs a direction of its own for every context that moves."""
     needed = sum(int(s.multiplicity) for s in model.attributes.strata if h[s.name] != 0)
     if model.width is not None and int(model.width) < needed:
@@ -347,7 +347,7 @@ def _full_start(model: UFM, init: Any, seed: int) -> tuple[np.ndarray, np.ndarra
             raise InputError("init: W0 or H0 holds NaN or infinity; give finite numbers.")
         return W0, H0
     w, h = start_on_strata(model, init)
-    _check_capacity(model, h)
+    check_capacity(model, h)
     if width < m:
         raise InputError(
             f"width: {width} is below the {m} contexts; a symmetric full start needs a direction for each."

@@ -39,8 +39,8 @@ PARAMETERS = (*MODEL_KEYS, *SIMULATE_PARAMETERS)
 # A change in one of these changes the equations or the integrator, not only their numbers.
 STRUCTURAL = {"attributes", "labels", "loss", "targets", "cooccurrence", "constraint", "reduction", "full", "optimizer"}
 MOST_RUNS = 10**8
-CHUNKS = 64  # of a sweep, about, with from 8 to 1024 runs each, or 1 to 16 where they keep whole matrices
-SIZES, SIZES_FULL = (8, 1024), (1, 16)
+CHUNKS = 64  # of a sweep, about, with from 64 to 4096 runs each, which go together, or 1 to 16 of whole matrices
+SIZES, SIZES_FULL = (64, 4096), (1, 16)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Design:
         arguments = simulate_arguments(simulate) | {"t": self.times}
         return model_of(model), arguments | ({"device": device} if arguments.get("full") else {})
 
-    @property
+    @cached_property
     def times(self) -> np.ndarray:
         """The output times of each run (T,), those that are kept among them; learning rate x steps."""
         return np.union1d(output_times(self.simulate["t"]), np.array(self.keep))

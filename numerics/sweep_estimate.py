@@ -17,9 +17,11 @@ from ..theory.exchangeable import structure
 from .integrate import IntegrationError
 from .simulate import simulate
 from .sweep_design import Design, parameters_of
-from .sweep_layout import size, strata_of
+from .sweep_layout import blank, size, strata_of
+from .sweep_members import fill
 
-PILOTS, BUDGET = 3, 5.0  # runs that are timed, and seconds for each
+PILOTS, BUDGET = 3, 5.0  # runs of whole matrices that are timed, and seconds for each
+TOGETHER = 16  # runs on the strata that are timed
 CHECKED = 64  # values of a dimension that are tried before the sweep
 COMPILED = 2**26  # bytes that SymPy and compiled equations take beside the imports
 
@@ -53,7 +55,7 @@ class Estimate:
         """What is printed before a sweep."""
         finished = self.chunks - self.pending
         return [
-            f"{self.runs} runs in {self.chunks} chunks of {self.chunk}"
+            f"{self.runs} runs in {self.chunks} chunk{'s' if self.chunks > 1 else ''} of {min(self.chunk, self.runs)}"
             + (f", {finished} of them finished already" if finished else ""),
             f"about {_bytes(self.store_bytes)} of store, {_bytes(self.worker_bytes)} of memory a worker",
             ("more than " if self.at_least else "about ")
@@ -82,14 +84,15 @@ def on_workers(found: Estimate, workers: int) -> Estimate:
 
 def worker_bytes(design: Design) -> int:
     """Peak memory of a process that computes the design's largest run, about."""
-    strata, times = len(strata_of(design)), len(design.times)
+    strata = len(strata_of(design))
     chunk = size(design, strata) // design.chunks
-    found = 30 * 8 * strata * times
+    # An engine's vectors of every run of a chunk, and three copies of what is kept of each.
+    found = 8 * design.chunk * 2 * strata * (40 + 9 * len(design.keep))
     if is_full(design):
         m = max(int(structure(formula).cardinality) for formula in _taken(design, "attributes"))
         width = max(m if d is None else int(d) for d in _taken(design, "width"))
         # y at all times, W and H apart from it, the steps' 20 states, and four arrays of logits.
-        found += 8 * (2 * m * width * (4 * times + 20) + 4 * m * m)
+        found += 8 * (2 * m * width * (4 * len(design.times) + 20) + 4 * m * m)
     return _resident() + COMPILED + chunk + found
 
 
@@ -189,6 +192,8 @@ def _stopped(model: Any, arguments: dict[str, Any], budget: float) -> bool:
 
 
 def _seconds_per_run(design: Design, device: str) -> tuple[float, bool]:
+    if not is_full(design):
+        return _seconds_together(design, device), False
     taken, at_least = [], False
     for run in sorted({round(x) for x in np.linspace(0, design.runs - 1, PILOTS)}):
         started = time.perf_counter()
@@ -199,6 +204,16 @@ def _seconds_per_run(design: Design, device: str) -> tuple[float, bool]:
             pass
         taken.append(time.perf_counter() - started)
     return sum(taken) / len(taken), at_least
+
+
+def _seconds_together(design: Design, device: str) -> float:
+    """Of some runs together, the second time: the first compiles their equations."""
+    strata, runs = strata_of(design), np.unique(np.linspace(0, design.runs - 1, TOGETHER).round().astype(int)).tolist()
+    started = 0.0
+    for _ in range(2):
+        started = time.perf_counter()
+        fill(blank(design, len(strata), len(runs)), design, runs, strata, device, lambda: None)
+    return (time.perf_counter() - started) / len(runs)
 
 
 def _resident() -> int:

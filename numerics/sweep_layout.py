@@ -70,6 +70,15 @@ def variables(design: Design, strata: int) -> dict[str, Variable]:
     return found | {"status": Variable(run, "|i1", flags)}
 
 
+def blank(design: Design, strata: int, runs: int) -> dict[str, np.ndarray]:
+    """Arrays for so many runs, in which nothing is known."""
+    unknown = {"<f8": np.nan, "|i1": 0}
+    return {
+        name: np.full((runs, *list(v.shape.values())[1:]), unknown.get(v.dtype, ""), v.dtype)
+        for name, v in variables(design, strata).items()
+    }
+
+
 def size(design: Design, strata: int) -> int:
     """Bytes of the store, about: numbers uncompressed, text as if it were mostly empty, and the files' own blocks."""
     found, coordinates = variables(design, strata), 2 + sum(len(axis.columns) for axis in design.axes)

@@ -17,6 +17,7 @@ from ..theory.errors import InputError
 from .integrate import Progress
 from .sweep_design import Design
 from .sweep_errors import SweepError
+from .sweep_layout import blank
 from .sweep_lock import Lock, Log, read_log
 from .sweep_members import fill
 from .sweep_store import Store
@@ -40,8 +41,9 @@ def _compute(store: Store, log: Log, index: int, tick: Callable[[], None]) -> No
         return
     log.write("start", index)
     started = time.perf_counter()
-    arrays = store.blank(index)
-    fill(arrays, store.design, store.design.of_chunk(index), store.strata, store.attrs["device"], tick)
+    runs = store.design.of_chunk(index)
+    arrays = blank(store.design, len(store.strata), len(runs))
+    fill(arrays, store.design, runs, store.strata, store.attrs["device"], tick)
     committed = store.commit(index, arrays)
     log.write("commit" if committed else "late", index, seconds=time.perf_counter() - started)
 

@@ -113,18 +113,6 @@ class Store:
         """Whether one chunk is finished."""
         return (self.path / "status" / str(index)).exists()
 
-    def blank(self, index: int) -> dict[str, np.ndarray]:
-        """Arrays for a chunk's runs, in which nothing is known."""
-        runs = len(self.design.of_chunk(index))
-        return {
-            name: np.full(
-                (runs, *list(v.shape.values())[1:]),
-                np.nan if v.dtype == "<f8" else 0 if v.dtype == "|i1" else "",
-                v.dtype,
-            )
-            for name, v in self._variables.items()
-        }
-
     def commit(self, index: int, arrays: Mapping[str, np.ndarray]) -> bool:
         """Write a chunk; False when another process has committed it already, which changes nothing.
 

@@ -23,7 +23,7 @@ def test_the_page_runs(tmp_path, monkeypatch):
         subprocess.run([script, *line.split()], capture_output=True, text=True, check=True).stdout for line in shown
     ]
     # Bytes of memory and seconds are the machine's; runs, chunks, the store's size and the end are the page's.
-    for line in ("36 runs in 5 chunks of 8\n", "about 644 KiB of store", "sweep.zarr: 36 done\n"):
+    for line in ("36 runs in 1 chunk of 36\n", "about 324 KiB of store", "sweep.zarr: 36 done\n"):
         assert line in TEXT and line in "".join(printed)
     namespace: dict = {}
     exec(compile(block("python"), "docs/how-to-sweep.md", "exec"), namespace)

@@ -46,11 +46,12 @@ def copy(finished, tmp_path):
 def test_each_run_is_what_simulate_makes_of_it(finished):
     found = load_sweep(finished)
     model = UFM("a[2] * b[3]", feature_kernel={"1": 5.1, "a": 3.1, "b": 2.1, "a:b": 0.1}, ridge=1e-2)
-    times = np.union1d(np.geomspace(1e-3, 100.0, 200), [0.0, 1.0, 50.0])
+    times = np.union1d(np.geomspace(1e-3, 100.0, 4000), [0.0, 1.0, 50.0])
     alone, run = simulate(model, times, init=1e-2), {"ridge": 1e-2, "init": 1e-2}
     window = alone.window()
     for name in ("onset", "peak", "end", "height"):
-        assert float(found[f"window_{name}"].sel(run)) == pytest.approx(getattr(window, name), rel=1e-6)
+        # `simulate` has it between output times, a sweep within the steps.
+        assert float(found[f"window_{name}"].sel(run)) == pytest.approx(getattr(window, name), rel=3e-3)
     for name in ("w", "h", "z", "share_H", "share_W", "loss", "semantic_index"):
         kept = alone.data[name].sel(time=[1.0, 50.0]).values
         np.testing.assert_allclose(found[f"trajectory_{name}"].sel(run).values, kept, rtol=1e-6, atol=1e-12)
