@@ -15,7 +15,7 @@ from .tableaux import DORMAND_PRINCE_5
 
 PATIENCE = 6
 NEAR = 0.6  # of the limit of stability
-ORDER_2_FROM = 1e-4  # the tolerance from which order 2 takes fewer evaluations than order 4
+ORDER_2_FROM = 1e-5  # the tolerance from which order 2 takes fewer evaluations than order 4 (benchmarks/work_precision.py)
 
 
 class SwitchingSteps:
