@@ -13,7 +13,7 @@ from .forecast import forecast_all, knows_network
 from .integrate import IntegrationError, Progress
 from .kernel_strata import kernel_drift
 from .runs import Run
-from .stability import EDGE, largest_step_curvature
+from .stability import EDGE, edge, largest_step_curvature, largest_step_ratio
 from .start import Start
 from .trajectory import Trajectory, Window
 
@@ -140,10 +140,24 @@ class Check:
         except (InputError, IntegrationError):
             return None
 
+    @cached_property
+    def step_ratio(self) -> float | None:
+        """What steps with a size of their own lose to curvature, at most; None for others, and where none are known."""
+        try:
+            start = Start.of(self.run)
+            return None if start.optimizer == "sgd" else largest_step_ratio(start, self.run.time)
+        except (InputError, IntegrationError):
+            return None
+
     @property
     def edge(self) -> str | None:
         """In words, that steps pass the edge of stability and no flow describes them there; None if they do not."""
-        limit = EDGE * (1 + (self.run.meta.get("momentum") or 0.0))
+        if self.step_ratio is not None and self.step_ratio > EDGE:
+            return (
+                f"steps of {self.run.meta['optimizer']} lose all their gain to curvature in places (ratio "
+                f"{self.step_ratio:.2f}, the loss rises from 2 on): no continuous limit holds there"
+            )
+        limit = edge(self.run.meta.get("momentum") or 0.0, bool(self.run.meta.get("nesterov")))
         if self.step_curvature is None or self.step_curvature <= limit:
             return None
         return (
@@ -201,6 +215,7 @@ class Check:
             "kernel_residual": self.kernel_residual,
             "kernel_drift": self.kernel_drift,
             "step_curvature": self.step_curvature,
+            "step_ratio": self.step_ratio,
             "gram_residual_max": float(self.gram_residual.max()),
             "departs_at": self.departs_at,
             "window": {name: window(found) for name, found in self.windows.items()},
