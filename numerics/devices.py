@@ -103,7 +103,8 @@ class Cuda:
 
     def __init__(self, cupy: Any) -> None:
         self.xp = cupy
-        self._tf32, self._recordable = False, None
+        self._tf32 = False
+        self._recordable: Cublas | None = None
 
     def product(self, A: Any, B: Any, out: Any, add: bool = False) -> None:
         """out = A B, or out += A B without a temporary: A (n, p), B (p, q) of either order, out (n, q) by rows."""
