@@ -77,7 +77,7 @@ def row(name, problem, states, seconds, exact, **more):
 
 
 def ours(exact):
-    for rtol in (1e-6, 1e-8, 3e-9):
+    for rtol in (1e-6, 3e-7, 1e-8, 3e-9):
         for watched in (False, True):
             problem = problem_of(rtol=rtol, watched=watched)
             found, seconds = timed(lambda problem=problem: ensemble_native.run(problem))
@@ -94,7 +94,7 @@ def ours(exact):
 
 
 def scipy_rows(exact):
-    problem, model = part(problem_of(), 10), uf.UFM(FORMULA)
+    problem, model = part(problem_of(), 4), uf.UFM(FORMULA)
     modes = compile_modes(model)
     rates = [compile_modes_of(problem, i) for i in range(problem.members)]
     assert modes.rhs(problem.start[:, 0]).shape == (16,)
@@ -141,7 +141,7 @@ def diffrax_row(exact, solver):
     import jax.numpy as jnp
 
     jax.config.update("jax_enable_x64", True)
-    problem = part(problem_of(), 2000)
+    problem = part(problem_of(), 500)
     scope = {"EXP": jnp.exp, "MAX": jnp.maximum, "jnp": jnp}
     exec(scalar_source(problem.equations, "jnp.stack([{}])"), scope)
     term = diffrax.ODETerm(lambda t, y, p: scope["rates"](y, p))
@@ -158,10 +158,10 @@ def diffrax_row(exact, solver):
     return row(f"diffrax vmap {solver}", problem, states.T, seconds, exact)
 
 
-def heyoka_row(exact):
+def heyoka_row(exact, rtol):
     import heyoka as hy
 
-    problem, lanes = part(problem_of(), 2000), 8
+    problem, lanes = part(problem_of(rtol=rtol), 2000), 8
     e = problem.equations
     variables = hy.make_vars(*(f"x{i}" for i in range(len(e.state))))
     scope = {"EXP": hy.exp, "y": variables, "p": [hy.par[i] for i in range(len(e.parameters))]}
@@ -173,7 +173,7 @@ def heyoka_row(exact):
     system = [(x, rate) for x, rate in zip(variables, rates, strict=True)]
     start, used = problem.start[:, :lanes], problem.parameters[:-1]  # the width is in none of these equations
     begun = time.process_time()
-    integrator = hy.taylor_adaptive_batch(system, start, pars=used[:, :lanes], tol=1e-6)
+    integrator = hy.taylor_adaptive_batch(system, start, pars=used[:, :lanes], tol=rtol)
     compiled = time.process_time() - begun
 
     def call():
@@ -272,7 +272,12 @@ def labels():
 
 
 def peers(exact):
-    for make in (numba_row, heyoka_row, lambda x: diffrax_row(x, "Tsit5"), lambda x: diffrax_row(x, "Dopri8")):
+    for make in (
+        numba_row,
+        lambda x: heyoka_row(x, 1e-6),
+        lambda x: heyoka_row(x, 1e-9),
+        lambda x: diffrax_row(x, "Tsit5"),
+    ):
         try:
             yield make(exact)
         except ImportError as error:

@@ -131,7 +131,7 @@ HELPER void watch_settle(Watch* w, const Rise* ring) {
 
 /* ---- steps --------------------------------------------------------------------------------------------------- */
 
-/* x^exponent to some percent, from the bits of x. */
+/* x^exponent to a tenth, for exponents below 1, from the bits of x. */
 INLINE real power(real x, double exponent) {
     const double one = 4607182418800017408.0;
     return FROM_BITS(TO_WHOLE(exponent * (TO_REAL(BITS(x)) - one) + one));

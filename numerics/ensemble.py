@@ -89,7 +89,7 @@ def simulate_ensemble(
     --------
     >>> found = simulate_ensemble(UFM("color[4] * shape[6]", ridge=1e-3), 1e5, {"feature_kernel.color": [1.0, 4.0]})
     >>> found["window_height"].values.round(3).tolist(), found["final_z"].sel(stratum="color").values.round(3).tolist()
-    ([0.0, 0.391], [6.884, 6.884])
+    ([0.0, 0.998], [6.884, 6.884])
     """
     if not isinstance(model, UFM):
         raise InputError(f"model: {type(model).__name__} is no UFM; make one with ufmflow.UFM(attributes, ...).")

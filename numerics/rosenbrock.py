@@ -59,7 +59,7 @@ class Rosenbrock:
 
         Examples
         --------
-        >>> max(map(abs, RODAS4.order_conditions())) < 1e-12
+        >>> bool(max(map(abs, RODAS4.order_conditions())) < 1e-12)
         True
         """
         s = self.stages
