@@ -5,6 +5,8 @@ Run: python benchmarks/forecast_seeds.py RUNS [--lane 0/2]    trains and forecas
      python benchmarks/forecast_seeds.py RUNS --collect       adds what is in RUNS to the results
      python benchmarks/forecast_seeds.py --table < benchmarks/results/forecast_seeds.json    the table of docs/forecasts.md
      python benchmarks/forecast_seeds.py RUNS --optimisers    share of the interaction at equal loss, forecast and observed
+     python benchmarks/forecast_seeds.py RUNS --perturbed     what a start that is off by a little makes of a run
+     python benchmarks/forecast_seeds.py RUNS --diagnoses     what the kernel's growth and its direction cost, seed 0
 
 One thread a lane; two hours on two.  Errors as `ufmflow crosscheck` has them: share RMSE, mean over 41
 times from initialisation to near collapse, and median |ln(loss forecast / loss observed)|; onset and end of the
@@ -38,6 +40,9 @@ RESULTS = Path(__file__).parent / "results" / "forecast_seeds.json"
 SEEDS = range(5)
 OPTIMISERS = {"SGD": "transformer, objects", **{x: f"transformer, objects, {x}" for x in ("AdamW", "sign", "Muon")}}
 LOSSES = (2.0, 1.0, 0.2)
+SIZES = (1e-4, 1e-2)
+DIAGNOSED = ("MLP, objects, lr 0.05", "MLP, frames, lr 0.05", "transformer, objects", "transformer, taxonomy",
+             "transformer, objects, AdamW")  # fmt: skip
 
 
 def one(case, seed, folder):
@@ -106,6 +111,60 @@ def optimisers(folder):
     return "\n".join(lines)
 
 
+def perturbed(folder):
+    """Markdown: how far runs come apart whose starts differ by a small part of each weight, at large steps."""
+    import torch
+
+    from ufmflow.numerics.crosscheck import compare
+    from ufmflow.numerics.observe import observe
+    from ufmflow.numerics.plan import Plan
+    from ufmflow.numerics.runs import load_run
+    from ufmflow.numerics.train import reproducible
+    from ufmflow.numerics.training_steps import Training
+
+    lines = ["| run, seed 0 | weights off by | share RMSE | loss | window end |", "|---|---|---|---|---|"]
+    for case in (f"MLP, {setting}, lr 0.05" for setting in ("objects", "taxonomy", "frames")):
+        run = load_run(stem_of(case, 0, folder))
+        plan = Plan.of_record(run.meta)
+        for size in SIZES:
+            with reproducible(plan.seed):
+                training, H, W = Training(plan), [], []
+                with torch.no_grad():
+                    for p in training.network.parameters():
+                        p.mul_(1 + size * torch.randn_like(p))
+                for step in run.data["step"].values:
+                    while training.step < step:
+                        training.advance()
+                    with torch.no_grad():
+                        H.append(training.network.embeddings(training.tokens).numpy())
+                    W.append(training.network.head.weight.detach().numpy().copy())
+            found = observe(np.stack(H), np.stack(W), plan.contexts.label, run.attributes, run.time)
+            apart, (_, end) = compare(run, found), ratios(window(found), window(run))
+            lines.append(f"| {case} | {size:g} | {apart.share_rmse_mean:.4f} | {apart.loss_log_ratio_median:.4f} | "
+                         f"{'-' if end is None else f'{end:.2f}'} |")
+    return "\n".join(lines)
+
+
+def diagnoses(folder):
+    """Markdown: share RMSE with the kernel held, measured anew for all directions at once, and by direction."""
+    from ufmflow.numerics.crosscheck import compare
+    from ufmflow.numerics.plan import Plan
+    from ufmflow.numerics.remeasured import diagnoses_of, remeasure
+    from ufmflow.numerics.runs import load_run
+
+    lines = ["| run, seed 0 | `map`: held | `isotropic` | `directional` | `gated_doubling` |", "|---|---|---|---|---|"]
+    rows = {(row["case"], row["seed"]): row["levels"] for row in json.loads(RESULTS.read_text())["rows"]}
+    for case in DIAGNOSED:
+        levels, run = rows[case, 0], load_run(stem_of(case, 0, folder))
+        found = {name: compare(run, remeasure(run, name)).share_rmse_mean
+                 for name in diagnoses_of(Plan.of_record(run.meta))}
+        found |= {name: levels[name]["share_rmse_mean"] for name in ("map", "gated_doubling") if name in levels}
+        cells = [f"{found[name]:.4f}" if name in found else "-"
+                 for name in ("map", "isotropic", "directional", "gated_doubling")]
+        lines.append(f"| {case} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def window(trajectory):
     """Onset and end, or None."""
     found = trajectory.window()
@@ -150,13 +209,16 @@ def main():
     parser.add_argument("--collect", action="store_true")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--optimisers", action="store_true")
+    parser.add_argument("--perturbed", action="store_true")
+    parser.add_argument("--diagnoses", action="store_true")
     given = parser.parse_args()
     if given.table:
         print(table(json.load(sys.stdin)))
         return
-    if given.optimisers:
-        print(optimisers(given.runs))
-        return
+    for asked, printed in ((given.optimisers, optimisers), (given.perturbed, perturbed), (given.diagnoses, diagnoses)):
+        if asked:
+            print(printed(given.runs))
+            return
     rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
     known = {(row["case"], row["seed"]): row for row in rows}
     if given.collect:

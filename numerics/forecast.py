@@ -190,7 +190,9 @@ def knows_network(run: Run) -> bool:
 
 def _forecast_gated(run: Run, level: str, progress: Progress | None) -> Trajectory:
     if run.meta.get("arch") is None:
-        raise InputError(f"level: {level!r} needs a network that `ufmflow train` built, which {run.name} records none of.")
+        raise InputError(
+            f"level: {level!r} needs a network that `ufmflow train` built, which {run.name} records none of."
+        )
     try:
         from .gated import forecast_gated
     except ImportError:

@@ -8,8 +8,8 @@ It is the direction-independent part of the full m d x m d kernel: a gradient-fl
 moves <u, f_j> at the rate -sum_i Theta_ji a_i, on average over orthonormal directions u.
 
 `empirical_kernel` has all of Theta: of layers that are known from d backward passes over the batch (see
-`ufmflow.numerics.layer_kernels`), of other parameters from m d gradients.  `Passes` has J^T u for probes u (m, d), with J the Jacobian:
-one backward pass over the batch each, from which `kernel_strata` estimates what the theory needs of Theta.
+`ufmflow.numerics.layer_kernels`), of other parameters from m d gradients.  `Passes` has J^T u for probes u (m, d), with
+J the Jacobian: one backward pass over the batch each, from which `kernel_strata` estimates what the theory needs.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,8 @@
 """What a training run records on its way, and the file from which an interrupted one goes on.
 
 At each recorded step: H, W, |f_j|, flow time, and with an affine part of the final norm its gain and bias; at the
-start, and at some of the recorded steps where the plan asks for it, the empirical kernel of the features before the norm.
+start, and at some of the recorded steps where the plan asks for it, the empirical kernel of the features before the
+norm.
 """
 
 import io

@@ -43,6 +43,7 @@ class Isotropic(nn.Module):
         body = {id(p) for p in moving.network.body.parameters()}
         self.held = nn.Parameter(moving.features())
         self.held.register_hook(lambda gradient: self.Theta @ gradient)
+        self.Theta: Tensor
         for optimizer in moving.optimizers:
             for group in optimizer.param_groups:
                 if body & {id(p) for p in group["params"]}:
@@ -121,7 +122,7 @@ class _Pulled(torch.autograd.Function):
         return None, None, *ctx.pull(u[0])
 
 
-HELD = {"isotropic": Isotropic, "directional": Directional}
+HELD: dict[str, type[Isotropic] | type[Directional]] = {"isotropic": Isotropic, "directional": Directional}
 DIAGNOSES = tuple(HELD)
 
 
@@ -174,7 +175,7 @@ def remeasure(run: Run, diagnosis: str, progress: Progress | None = None) -> Tra
 
 
 def _follow(
-    trained: Training, moving: Training, body: Isotropic | Directional, steps: Sequence[int], diagnosis: str,
+    trained: Training, moving: Training, body: Isotropic | Directional, steps: np.ndarray, diagnosis: str,
     progress: Progress | None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """H (T, m, d) and W (T, V, d) at the steps."""

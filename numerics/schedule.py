@@ -102,6 +102,7 @@ class Schedule:
         """
         s, final = np.arange(steps), self.final_lr or 0.0
         after = s - self.warmup
+        decayed: np.ndarray
         r = after / (steps - self.warmup)
         if self.name == "cosine":
             decayed = final + (lr - final) * (1 + np.cos(np.pi * r)) / 2

@@ -28,8 +28,10 @@ from .sign_descent import SignDescent
 
 def build(plan: Plan) -> Network:
     """The plan's network at its start; the caller has seeded torch."""
-    sizes = {"vocabulary": plan.contexts.vocabulary, "layers": plan.layers, "width": plan.width,
-             "features": plan.features, "scale": plan.embedding_scale}  # fmt: skip
+    sizes: dict[str, Any] = {
+        "vocabulary": plan.contexts.vocabulary, "layers": plan.layers, "width": plan.width, "features": plan.features,
+        "scale": plan.embedding_scale,
+    }  # fmt: skip
     # The body first: with seed 0 this is the start of the reference runs, bit for bit.
     body: MLPBody | TransformerBody = (
         MLPBody(**sizes)

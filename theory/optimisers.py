@@ -125,7 +125,7 @@ def _steps(
 
 
 def effective_time(
-    steps: Any, lr: float | Sequence[float], momentum: float = 0.0, dampening: float = 0.0, nesterov: bool = False
+    steps: Any, lr: float | Sequence[float] | np.ndarray, momentum: float = 0.0, dampening: float = 0.0, nesterov: bool = False
 ) -> np.ndarray:
     """The time of gradient flow that steps of momentum stand for: learning rate x steps x what momentum makes of it.
 

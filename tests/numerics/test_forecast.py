@@ -196,10 +196,10 @@ def test_wrong_kernels_miss(start):
 def test_wrong_tangents_miss(start, monkeypatch, change):
     wrong = change or (lambda X, H: -matrices.tangent(X, H))
 
-    def make_wrong(xp, X, H, scratch):
+    def make_wrong(self, X, H):
         X[...] = wrong(X.T, H.T).T
 
-    monkeypatch.setattr(full_flow, "make_tangent", make_wrong)
+    monkeypatch.setattr(full_flow.FullFlow, "_make_tangent", make_wrong)
     assert misses(start)
 
 
