@@ -108,6 +108,7 @@ class Found:
     def empty(cls, problem: Problem) -> "Found":
         """Nothing found yet: all members at their start."""
         n, N = problem.start.shape
-        counts = [np.zeros(N, dtype=np.int64) for _ in range(3)]
+        status, steps, rejected = np.zeros((3, N), dtype=np.int64)
         kept = np.full((N, len(problem.times), n), np.nan)
-        return cls(problem.start.copy(), np.zeros(N), *counts, kept, np.full((4, N), np.nan), np.full((7, N), np.nan))
+        window, paused = np.full((4, N), np.nan), np.full((7, N), np.nan)
+        return cls(problem.start.copy(), np.zeros(N), status, steps, rejected, kept, window, paused)

@@ -45,7 +45,9 @@ def check_memory(problem: Problem, free: float) -> None:
 class Machine(Protocol):
     """Where the source runs."""
 
-    xp: Any
+    @property
+    def xp(self) -> Any:
+        """Its array module."""
 
     def address(self, array: Any) -> int:
         """Where an array begins."""
