@@ -141,7 +141,8 @@ def draw(results, out):
         "flow": "flow, ridge 1e-5, t ≤ 1e4",
         "stiff_flow": "flow, ridge 1e-2, t ≤ 1e5",
     }
-    fig, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+    titles = {name: title for name, title in titles.items() if name in results}
+    fig, axes = plt.subplots(1, len(titles), figsize=(4 * len(titles), 4), layout="constrained")
     methods = list(dict.fromkeys(point["method"] for name in titles for point in results[name]))
     for ax, (name, title) in zip(axes, titles.items(), strict=True):
         for i, method in enumerate(methods):
