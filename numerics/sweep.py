@@ -2,8 +2,9 @@
 
 What holds, whatever is killed (a worker, the scheduler, this process) and whenever: a chunk is in the store whole or
 not at all; a chunk that is in the store is never computed or written again; the same command goes on with the others;
-and the finished store is bit for bit that of an undisturbed sweep, since a chunk is a pure function of the design and
-its number.  A chunk that is being computed when its process is killed is computed again.
+and the finished store is that of an undisturbed sweep, since a chunk is a pure function of the design and its number:
+bit for bit on machines of one kind, but for whole matrices whose BLAS has another number of threads.  A chunk that is
+being computed when its process is killed is computed again.
 """
 
 import importlib.util

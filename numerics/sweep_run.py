@@ -173,7 +173,7 @@ def dask_client(scheduler: str | None, workers: int, memory: float, device: str 
 
 def _started(cluster: Any, workers: int, memory: float) -> Any:
     try:
-        return cluster(n_workers=workers, threads_per_worker=1, memory_limit=int(memory), dashboard_address=None)
+        return cluster(n_workers=workers, threads_per_worker=1, memory_limit=int(memory), dashboard_address=":0")
     except (RuntimeError, OSError) as error:
         raise SweepError(
             f"the workers did not start ({' '.join(str(error).split())}); a script that asks for them must begin its work "

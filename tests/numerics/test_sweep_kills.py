@@ -72,7 +72,11 @@ def check(out, undisturbed, before):
     found = load_sweep(out)
     assert set(found.variables) == set(undisturbed.variables)
     for name in undisturbed.variables:
-        np.testing.assert_array_equal(found[name].values, undisturbed[name].values, err_msg=name)
+        same, known = found[name].values, undisturbed[name].values
+        if same.dtype.kind == "f":  # BLAS sums in another order with other threads; seeds differ by a percent and more
+            np.testing.assert_allclose(same, known, rtol=1e-5, atol=1e-7, err_msg=name)
+        else:
+            np.testing.assert_array_equal(same, known, err_msg=name)
     log = read_log(out)
     commits = Counter(entry["chunk"] for entry in log if entry["event"] == "commit")
     assert commits == dict.fromkeys(range(12), 1)
