@@ -4,7 +4,7 @@ An intervention knows three things: how the training plan changes, how what a fo
 network itself is unknown and only its kernel was recorded), and when a network cannot take it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -119,7 +119,9 @@ class Intervention:
 
 
 # Options that a record tells under another name or in other words.
-RENAMED = MappingProxyType({"features": ("d", int), "final_norm": ("final_norm", lambda on: "" if on else "none")})
+RENAMED: Mapping[str, tuple[str, Callable[[Any], Any]]] = MappingProxyType(
+    {"features": ("d", int), "final_norm": ("final_norm", lambda on: "" if on else "none")}
+)
 # Options that act on what a forecast from the kernel starts from.
 FIELDS = MappingProxyType({"head_rate": "head_rate", "body_rate": "body_rate", "weight_decay_head": "decay_head",
                            "weight_decay_body": "decay_body", "ridge_features": "ridge_features"})  # fmt: skip

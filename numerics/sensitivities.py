@@ -151,8 +151,8 @@ class Index:
         """The index that a goal speaks of."""
         held, of, etf = goal.strata(attributes, labels)
         m = attributes.multiplicities
-        weights = (np.array([float(m[A]) * (A in chosen) for A in attributes.names]) for chosen in (held, of))
-        return cls(*weights, etf)
+        first, second = (np.array([float(m[A]) * (A in chosen) for A in attributes.names]) for chosen in (held, of))
+        return cls(first, second, etf)
 
     def __call__(self, e: np.ndarray, moved: np.ndarray) -> tuple[float, np.ndarray]:
         """The index, and its changes (P,) from those of the energies (P, strata)."""

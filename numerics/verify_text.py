@@ -19,10 +19,9 @@ def verification_lines(found: Verification) -> list[str]:
         bands = verdict.bands()
         for title, name, form in COLUMNS:
             lines.append(f"{title:>22} {_pair(bands[name], form)}")
-        after = bands["index_at_goal"]["at the predicted stop"]
-        if after is not None:
-            lines.append(f"{'following the advice':>22} index {after.mean:.3f}, loss "
-                         f"{bands['loss_at_goal']['at the predicted stop'].mean:.3g}")  # fmt: skip
+        index, loss = (bands[name]["at the predicted stop"] for name in ("index_at_goal", "loss_at_goal"))
+        if index is not None and loss is not None:
+            lines.append(f"{'following the advice':>22} index {index.mean:.3f}, loss {loss.mean:.3g}")
         lines += [f"{'FAILED':>22} {failure}" for failure in verdict.failures]
     return lines
 
@@ -56,13 +55,15 @@ def _pair(sides: dict[str, Band | None], form: str, brief: bool = False) -> str:
 def _effect(verdict: Verdict) -> str:
     if verdict.effect is None:
         return "-"
-    return "{predicted:+.3f} / {achieved:+.3f} (noise {noise:.3f})".format(**verdict.effect)
+    noise = "one seed" if len(verdict.trials) == 1 else f"noise {verdict.effect['noise']:.3f}"
+    return "{predicted:+.3f} / {achieved:+.3f} ".format(**verdict.effect) + f"({noise})"
 
 
 def _verdict(verdict: Verdict) -> str:
     if verdict.seen is False:
         return "**not seen**" + ("; " + "; ".join(verdict.failures) if verdict.failures else "")
-    return "holds" if not verdict.failures else "**failed**: " + "; ".join(verdict.failures)
+    held = "holds" if verdict.seen or verdict.effect is None else "holds so far"
+    return held if not verdict.failures else "**failed**: " + "; ".join(verdict.failures)
 
 
 def _summary(verdict: Verdict) -> str:
