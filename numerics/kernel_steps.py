@@ -26,7 +26,7 @@ import numpy as np
 from . import strata
 from .integrate import IntegrationError, Progress
 from .kernel_parts import KernelParts
-from .matrices import MatrixFlow, tangent
+from .matrices import MatrixFlow
 from .start import Start
 
 ALONG = float(np.sqrt(2 / np.pi))
@@ -72,17 +72,17 @@ def kernel_action(start: Start, deep: bool) -> Callable[[np.ndarray, np.ndarray]
 
 def pulls(flow: MatrixFlow, W: np.ndarray, F: np.ndarray, weights: np.ndarray | None = None) -> Pair:
     """-dL/dW (V, d) and q = -dL/dF (d, m), without decay; `weights` (m,) of the contexts, 1 if None."""
-    H = flow.embed(F)
+    normalized, d = flow.model.constraint == "normalized", len(F)
+    stretch = np.sqrt(d / np.einsum("cj,cj->j", F, F)) if normalized else 1.0
+    H = F * stretch
     G = flow.gradient(W @ H)
     if weights is not None:
         G = G * weights
-    down = -(W.T @ G)
-    if flow.model.constraint == "normalized":
-        down = tangent(down, H) * (np.sqrt(F.shape[0]) / np.linalg.norm(F, axis=0))
-    else:
-        ridge = flow.ridge[1] * F
-        down = down - (ridge if weights is None else ridge * weights)
-    return -(G @ H.T), down
+    up = W.T @ G
+    if normalized:
+        return -(G @ H.T), (H * (np.einsum("cj,cj->j", H, up) / d) - up) * stretch  # |h_j|^2 = d
+    ridge = flow.ridge[1] * F
+    return -(G @ H.T), -up - (ridge if weights is None else ridge * weights)
 
 
 class Rule(Protocol):
@@ -114,7 +114,7 @@ def take_steps(
         move_W, move_F = rule(*pulls(flow, W, F, start.weights(step)), W, F)
         W, F = W + rates[step] * move_W, F + rates[step] * move_F
         if step % 1000 == 0:
-            if not np.all(np.isfinite(F)):
+            if not np.isfinite(np.vdot(F, F)):  # its lengths enter the next step
                 raise IntegrationError(
                     f"the discrete steps diverged before step {step}: the learning rate {rates[0]} is too large"
                 )
@@ -130,8 +130,15 @@ def _descent(start: Start, flow: MatrixFlow) -> Rule:
 
     def rule(dW: np.ndarray, q: np.ndarray, W: np.ndarray, F: np.ndarray) -> Pair:
         nonlocal pace_W, pace_F
-        dW = start.head_rate * (dW - start.decay_head * W)
-        dF = flow.kernel(q, F) - flow.decay * F
+        if start.decay_head:
+            dW = dW - start.decay_head * W
+        if start.head_rate != 1.0:
+            dW = start.head_rate * dW
+        dF = flow.kernel(q, F)
+        if flow.decay:
+            dF = dF - flow.decay * F
+        if not momentum:
+            return dW, dF
         pace_W, pace_F = momentum * pace_W + dW, momentum * pace_F + dF
         if start.nesterov:
             return dW + momentum * pace_W, dF + momentum * pace_F

@@ -93,9 +93,9 @@ def in_log_time(
     times = output_times(log_times)
     flow, rates, outputs = _compiled(template_of(model))
     values = values_of(model)
-    w, h = start_on_strata(model, init)
-    check_capacity(model, h)
-    start = np.array([0.0, *(w[A] for A in flow.w), *(h[A] for A in flow.h)])
+    w0, h0 = start_on_strata(model, init)
+    check_capacity(model, h0)
+    start = np.array([0.0, *(w0[A] for A in flow.w), *(h0[A] for A in flow.h)])
 
     def rhs(y: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):  # the integrator shortens a trial step that leaves every bound

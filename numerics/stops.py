@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 from ..theory.errors import InputError
+from .options import number
 
 Level = Callable[[float, Any], float]
 WINDOW = 1.5  # of the time since the start over which a settled state must have stood still
@@ -113,8 +113,7 @@ class Fallen(Stop):
     """
 
     def __init__(self, g: Level, share: float = 0.5, least: float = 0.0, name: str = "fallen") -> None:
-        if not (isinstance(share, Real) and 0 < share < 1):
-            raise InputError(f"share: {share!r} is no share of a peak; give a number between 0 and 1, for example 0.5.")
+        share = number("share", share, below=1.0)
         self.g, self.share, self.least, self.name = g, share, least, name
         self._peak = self._value = 0.0
 
@@ -171,9 +170,7 @@ class Steady(Stop):
     name = "steady"
 
     def __init__(self, change: float = 1e-6) -> None:
-        if not (isinstance(change, Real) and 0 < change < 1):
-            raise InputError(f"change: {change!r} is no small part; give a number between 0 and 1, for example 1e-6.")
-        self.change = change
+        self.change = number("change", change, below=1.0)
         self._since, self._past = 0.0, None
 
     def begin(self, t: float, y: Any, rate: Any) -> None:

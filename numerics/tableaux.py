@@ -60,7 +60,7 @@ class Tableau:
         if self.nodes[self.last] != 1:
             self._refuse(f"stage {self.last} must lie at the end of the step")
         for weights in self.errors:
-            if len(weights) != self.last + 1 or abs(sum(weights)) > self.tolerance:
+            if len(weights) != self.last + 1 or abs(sum(weights, Fraction(0))) > self.tolerance:
                 self._refuse("an error estimate must have one weight a stage up to the last and sum to 0")
         for i, polynomial in enumerate(self.dense):
             end = self.rows[self.last][i] if i < self.last else Fraction(0)
