@@ -235,13 +235,13 @@ def _persistence(attributes: Attributes, data: xr.Dataset) -> Diagram:
     key = _ratio_key(attributes)
     ratios, starts = data[key].values, data["init"].values
     main, rest = _split(attributes)
-    z = np.log(data["trajectory_z"].transpose("time", "stratum", "init", key))
+    z: xr.DataArray = xr.ufuncs.log(data["trajectory_z"].transpose("time", "stratum", "init", key))
     gain = z.sel(stratum=rest).values - z.sel(stratum=main).mean("stratum").values[:, None]
     gain = gain[1] - gain[0]  # of each interaction on the main effects, between the two late times
     losing = (gain < 0).sum(axis=0)
-    phases = staircase(UFM(attributes))
-    phases = [p for p in phases if p.high is None or p.high > ratios[0]]  # at smaller ratios main effects are lost
-    borders = np.array([float(p.high) for p in phases[:-1]])
+    # At smaller ratios main effects are lost.
+    phases = [p for p in staircase(UFM(attributes)) if p.high is None or p.high > ratios[0]]
+    borders = np.array([float(p.high) for p in phases if p.high is not None])
     lost = np.array([sum(p.direction[A] == 0 for A in rest) for p in phases])
     index = np.searchsorted(borders, ratios)
     phase = _of_losses(losing, len(rest))

@@ -46,7 +46,7 @@ class Variable:
 
 def strata_of(design: Design) -> tuple[str, ...]:
     """The strata of all structures of a design, in order of appearance."""
-    formulas = [design.model.get("attributes")]
+    formulas: list[Any] = [design.model.get("attributes")]
     for axis in design.axes:
         for key, column in axis.columns.items():
             if "attributes" in parameters_of(key):
@@ -105,7 +105,7 @@ def lay_out(path: str, design: Design, strata: tuple[str, ...], device: str) -> 
         coordinates["time"] = ("time", np.array(design.keep), units)
     coordinates |= {key: ("run", column) for key, column in columns(design).items()}
     xr.Dataset({}, coordinates, attrs).to_zarr(path, zarr_format=2, consolidated=False)
-    group = zarr.open_group(path, mode="r+", zarr_format=2)
+    group: Any = zarr.open_group(path, mode="r+", zarr_format=2)
     for name, variable in variables(design, len(strata)).items():
         shape = tuple(variable.shape.values())
         array = group.create_array(

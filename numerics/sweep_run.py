@@ -136,9 +136,12 @@ def dask_client(scheduler: str | None, workers: int, memory: float, device: str 
         from distributed import Client, LocalCluster
     except ImportError:
         raise InputError("workers: Dask is missing; pip install 'ufmflow[cluster]', or leave workers out.") from None
+    cluster_of: Any = LocalCluster
     if device == "cuda" and scheduler is None:
         try:
-            from dask_cuda import LocalCUDACluster as LocalCluster
+            from dask_cuda import LocalCUDACluster
+
+            cluster_of = LocalCUDACluster
         except ImportError:
             raise InputError(
                 "workers: a worker for each GPU needs dask-cuda; pip install it, or give one worker."
@@ -165,7 +168,7 @@ def dask_client(scheduler: str | None, workers: int, memory: float, device: str 
     with (
         dask.config.set(settings),
         _quiet(),
-        _started(LocalCluster, workers, memory) as cluster,
+        _started(cluster_of, workers, memory) as cluster,
         Client(cluster) as client,
     ):
         yield client
