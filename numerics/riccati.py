@@ -28,6 +28,7 @@ from ..theory.errors import InputError
 from .riccati_parts import ROUNDING, Part, parts_of
 
 REDUCTIONS = ("mean", "sum")
+EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def riccati_solution(
     speed = np.sqrt(kW * kH) * (1.0 / T.shape[1] if reduction == "mean" else 1.0)
     # Full bases: the vectors that T maps to 0 have rows of their own.
     U, s, Vh = np.linalg.svd(T, full_matrices=True)
+    s = _merged(s)
     parts = parts_of(W, H, U, s, Vh, with_ridge=lam_W > 0)
     found = np.zeros((times.size, sum(T.shape), W.shape[1]))
     for part in parts:
@@ -130,6 +132,16 @@ def riccati_solution(
     V = T.shape[0]
     balance = tuple(float(part.balance) for part in parts)
     return RiccatiSolution(times, found[:, :V] / turn, np.swapaxes(found[:, V:], 1, 2) * turn, balance)
+
+
+def _merged(s: np.ndarray) -> np.ndarray:
+    """Singular values, largest first, with those that differ by rounding made equal.
+
+    Their vectors are any basis of a space, in which a start is spread at will; rates that differ by rounding would turn
+    it, the further the longer the time.
+    """
+    groups = np.split(s, 1 + np.flatnonzero(-np.diff(s) > s.size * EPSILON * s[0]))
+    return np.concatenate([np.full(group.size, group.mean()) for group in groups])
 
 
 def _evolve(part: Part, U: np.ndarray, s: np.ndarray, Vh: np.ndarray, decay: float, times: np.ndarray) -> np.ndarray:
@@ -191,11 +203,14 @@ def _span(X: np.ndarray, log_scale: np.ndarray) -> np.ndarray:
     columns = list(range(p))
     for step in range(p):
         with np.errstate(divide="ignore"):
-            sizes = log_scale[:, None] + np.log(np.abs(X[:, columns]))
+            logs = np.log(np.abs(X[:, columns]))
+        sizes = log_scale[:, None] + logs
         row, column = np.unravel_index(np.argmax(sizes), sizes.shape)
         chosen = columns.pop(column)
         pivot = X[row, chosen]
-        basis[:, step] = np.sign(X[:, chosen] * pivot) * np.exp(np.minimum(sizes[:, column] - sizes[row, column], 0.0))
+        # Scales grow with time, so they are compared by themselves: equal ones leave the entries' digits alone.
+        below = (log_scale - log_scale[row]) + (logs[:, column] - logs[row, column])
+        basis[:, step] = np.sign(X[:, chosen] * pivot) * np.exp(np.minimum(below, 0.0))
         if columns:
             X[:, columns] -= np.outer(X[:, chosen], X[row, columns] / pivot)
             X[row, columns] = 0.0

@@ -105,7 +105,7 @@ def test_a_flow_that_leaves_every_bound_says_when():
         ({"dtype": "float16"}, "^dtype: 'float16' is none of float64, float32, tf32"),
         ({"dtype": "tf32"}, "^dtype: 'tf32' on 'cpu', which has none"),
         ({"dtype": "float32"}, "^rtol: 1e-08 is below 1.2e-06, what float32 can hold"),
-        ({"method": "rk4"}, "^method: 'rk4' is none of dp5, dop853, stabilised, auto"),
+        ({"method": "rk4"}, "^method: 'rk4' is none of dp5, dop853, rkc, stabilised, auto"),
         ({"device": "gpu"}, "^device: 'gpu' is not available; give 'cpu' or 'cuda'"),
         ({"full": False, "dtype": "float32"}, "^dtype: 'float32' is for whole matrices; add full=True"),
         ({"full": False, "method": "dp5"}, "^method: 'dp5' is for whole matrices"),
