@@ -130,6 +130,18 @@ class Check:
         return f"the semantic window is still open at {last}, so its end is not seen"
 
     @cached_property
+    def flow_time(self) -> np.ndarray | None:
+        """The time of gradient flow (T,) that the run's times stand for, by its momentum (see `Start.flow_time`).
+
+        None where the run has no forecast from its kernel, and where steps have a size of their own.
+        """
+        try:
+            start = Start.of(self.run)
+        except InputError:
+            return None
+        return start.flow_time(self.run.time) if start.optimizer == "sgd" else None
+
+    @cached_property
     def step_curvature(self) -> float | None:
         """The largest learning rate x curvature along the flow from the kernel; None where there is no such flow.
 
@@ -224,6 +236,7 @@ class Check:
                 for i, A in enumerate(self.run.attributes.names[1:])
             },
             "time": self.run.time.tolist(),
+            "flow_time": None if self.flow_time is None else self.flow_time.tolist(),
             "tolerance": {"share_rmse_mean": self.share_tolerance, "loss_log_ratio_median": self.loss_tolerance},
             "confirmed": self.confirmed,
             "verdict": self.verdict,

@@ -11,6 +11,7 @@ from ufmflow.numerics.crosscheck import compare, crosscheck  # noqa: E402
 from ufmflow.numerics.forecast import GATED_LEVELS, forecast, forecast_all, knows_network  # noqa: E402
 from ufmflow.numerics.gated import forecast_gated, forecast_network, forecast_plan  # noqa: E402
 from ufmflow.numerics.plan import Plan  # noqa: E402
+from ufmflow.numerics.report import write_report  # noqa: E402
 from ufmflow.numerics.runs import example_run, load_run  # noqa: E402
 from ufmflow.numerics.strata import matrix_eigenvalues  # noqa: E402
 from ufmflow.numerics.train import train  # noqa: E402
@@ -164,3 +165,16 @@ def test_the_kernels_drift_is_told_where_it_was_measured(tmp_path):
     for A in run.attributes.names:
         assert drift[A] == pytest.approx(last[A] / first[A] - 1, rel=1e-9)
     assert any(abs(x) > 1e-4 for x in drift.values())
+
+
+def test_a_check_tells_the_time_of_the_flow(runs, tmp_path):
+    """Momentum b makes n steps stand for lr sum_k (1 - b^(n - k)) of gradient flow; steps of AdamW for none."""
+    run = load_run(train("objects", tmp_path / "run", **SMALL, optimizer="momentum", lr=2e-3, momentum=0.8))
+    check = crosscheck(run, forecast(run, level="flow"))
+    steps = run.data["step"].values
+    expected = [2e-3 / 0.2 * sum(1 - 0.8 ** (n - k) for k in range(n)) for n in steps]
+    np.testing.assert_allclose(check.flow_time, expected, rtol=1e-12)
+    assert not np.allclose(check.flow_time, run.time, rtol=0.5)  # control: the plain time
+    assert f"which momentum 0.8 makes {expected[-1]:.4g} of gradient flow" in write_report(check, tmp_path / "r").read_text()
+    other = crosscheck(runs["adamw"], forecast(runs["adamw"], level="gated"))
+    assert other.flow_time is None and other.to_dict()["flow_time"] is None
