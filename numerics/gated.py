@@ -125,7 +125,7 @@ def forecast_network(
     attributes: Attributes,
     steps: Iterable[int],
     optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer],
-    level: str = "gated",
+    level: str = "gated_doubling",
     progress: Progress | None = None,
 ) -> Trajectory:
     """Forecast full-batch training of any network with `features_before_norm`, `embeddings` and a linear `head`.

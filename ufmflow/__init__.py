@@ -37,6 +37,7 @@ _HOME = {
     "downstream": "numerics.downstream",
     "example_run": "numerics.runs",
     "forecast": "numerics.forecast",
+    "forecast_network": "numerics.gated",
     "gaussian": "numerics.simulate",
     "horizon": "numerics.horizon",
     "kernel_drift": "numerics.kernel_strata",
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from .numerics.crossover import crossover
     from .numerics.downstream import agreement, downstream
     from .numerics.forecast import Start, forecast
+    from .numerics.gated import forecast_network
     from .numerics.horizon import horizon
     from .numerics.integrate import IntegrationError
     from .numerics.kernel_shape import kernel_shape
