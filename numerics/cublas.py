@@ -30,7 +30,7 @@ class Cublas:
     def __init__(self, cupy: Any, tf32: bool = False) -> None:
         cupy.cuda.device.get_cublas_handle()  # CuPy loads the library, wherever it lies
         self.cupy = cupy
-        self.library = ctypes.CDLL(f"libcublas.so.{cupy.cuda.runtime.runtimeGetVersion() // 1000}")
+        self.lib = ctypes.CDLL(f"libcublas.so.{cupy.cuda.runtime.runtimeGetVersion() // 1000}")
         self.handle = ctypes.c_void_p()
         self._call("cublasCreate_v2", ctypes.byref(self.handle))
         self._call("cublasSetMathMode", self.handle, ctypes.c_int(TF32_MATH if tf32 else DEFAULT_MATH))
@@ -68,7 +68,7 @@ class Cublas:
         self.stream = stream
 
     def _call(self, name: str, *arguments: Any) -> None:
-        status = getattr(self.library, name)(*arguments)
+        status = getattr(self.lib, name)(*arguments)
         if status != 0:
             raise CublasError(f"{name}: status {status}")
 

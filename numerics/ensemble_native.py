@@ -46,7 +46,7 @@ class Native:
     xp = np
 
     def __init__(self, library: Path) -> None:
-        self.library = ctypes.CDLL(str(library))
+        self.lib = ctypes.CDLL(str(library))
 
     def address(self, array: np.ndarray) -> int:
         """Where an array begins."""
@@ -54,7 +54,7 @@ class Native:
 
     def launch(self, entry: str, work: np.ndarray, members: int) -> None:
         """Run an entry of the source to its end."""
-        getattr(self.library, entry)(ctypes.c_void_p(work.ctypes.data))
+        getattr(self.lib, entry)(ctypes.c_void_p(work.ctypes.data))
 
 
 def run(problem: Problem, progress: Progress | None = None) -> Found:

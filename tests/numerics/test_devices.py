@@ -94,7 +94,7 @@ def test_products_by_cublas_in_every_order(cupy):
         *(normal(i, *s).astype(np.float32).view(DeviceArray) for i, s in enumerate(((3, 4), (4, 5)))), single
     )
     np.testing.assert_allclose(single, normal(0, 3, 4) @ normal(1, 4, 5), atol=1e-5)
-    assert products.library.math_mode() == 0 and Cublas(cupy, tf32=True).library.math_mode() == 3
+    assert products.lib.math_mode() == 0 and Cublas(cupy, tf32=True).lib.math_mode() == 3
 
 
 @compiled
@@ -102,7 +102,7 @@ def test_a_status_of_cublas_is_told(cupy, monkeypatch):
     products = Cublas(cupy)
     products.stream = 1  # as if the stream had its workspace; the library knows better
     A = normal(0, 2, 2).view(DeviceArray)
-    products.library.cublasSetStream_v2(products.handle, None)
+    products.lib.cublasSetStream_v2(products.handle, None)
     with pytest.raises(CublasError, match="^cublasDgemm_v2: status 14$"):
         products.multiply(A, A, A.copy())
 

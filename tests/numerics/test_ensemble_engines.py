@@ -244,7 +244,7 @@ def test_the_cuda_side_of_the_source_gives_the_same(tmp_path):
 
     class Thread(ensemble_native.Native):
         def __init__(self):
-            self.library = library
+            self.lib = library
 
     for method in ("explicit", "rosenbrock"):
         problem = problem_of(members=6, method=method)
