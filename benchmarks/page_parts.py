@@ -22,7 +22,7 @@ def about(result, command):
     if result.get("load") is not None:
         machine += f", load {result['load']:.1f} at the end"
     versions = ", ".join(f"{name} {version}" for name, version in result.get("versions", {}).items() if version)
-    lines = [f"{result['date']}, {machine}; {versions}. Command: `{command}`"]
+    lines = ["; ".join(filter(None, [f"{result['date']}, {machine}", versions])) + f". Command: `{command}`"]
     return [*lines, "", f"Note: {result['note']}."] if result.get("note") else lines
 
 

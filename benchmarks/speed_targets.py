@@ -25,7 +25,7 @@ COMMANDS = {
 }
 CASES = {
     "L": "full flow, cross-entropy, V = m = 1024, d = 256, rtol 1e-6, t <= 1e4",
-    "S": "full flow, the same, V = m = 256, d = 128",
+    "S": "full flow, cross-entropy, V = m = 256, d = 128, rtol 1e-6, t <= 1e4",
     "ridge": "full flow, ridge 1e-3, t <= 1e6, V = m = 256, d = 128",
 }
 SIZES = {"S": (256, 128), "L": (1024, 256)}  # V = m, and d
@@ -47,7 +47,7 @@ class Target:
 
     def cells(self):
         """Work, peers, ours, target, met, floor."""
-        measured = self.ours or unmeasured(re.sub(r" > \S+", "", self.command))
+        measured = self.ours or unmeasured(re.sub(r" > [^\s;]+", "", self.command))
         met = {None: "-", True: "yes", False: "**no**"}.get(self.met, self.met)
         return [self.work, "; ".join(self.peers) or "-", measured, self.target, met, self.floor]
 
@@ -94,8 +94,8 @@ def full_flow(results, case, limit, fewest):
     if best["times_floor"] > limit:
         target.why = (
             f"beyond the products are {beyond:.2f} ms an evaluation, {1e6 * beyond / n**2:.1f} ns a logit: the pass of"
-            f" exponentials over the logits and the integrator's passes over its vectors. The products are 6 d = {6 * d}"
-            " operations a logit, so that it weighs the more the narrower the flow is."
+            " exponentials over the logits and the integrator's passes over its vectors, not timed apart here. The products"
+            f" are 6 d = {6 * d} operations a logit, so that the rest weighs the more the narrower the flow is."
         )
     elif not target.met:
         target.why = "at equal error a peer takes fewer evaluations (table below)."
@@ -117,8 +117,8 @@ def ridge(results):
     rtol = f" at rtol {exponent(best['rtol'], 0)}" if "rtol" in best else ""
     target.ours = f"{best['method']}{rtol}: {best['evaluations']:,} evaluations, error {exponent(best['error'])}"
     target.met = best["evaluations"] <= 1500 and best["error"] <= 1e-6
-    if not target.met:
-        fewest = min(own, key=lambda r: r["evaluations"])
+    fewest = min(own, key=lambda r: r["evaluations"])
+    if not target.met and fewest["error"] > 1e-6:
         target.why = (
             f"{fewest['evaluations']:,} evaluations leave an error of {exponent(fewest['error'])}: once stability is dealt"
             " with, the tolerance sets the steps on the way."
