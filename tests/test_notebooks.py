@@ -18,6 +18,9 @@ def test_notebook_runs(path, tmp_path):
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     if path.stem == "formula_to_forecast":
         assert "confirmed" in notebook.cells[-1].outputs[0]["data"]["text/plain"]
+    if path.stem == "question_to_advice":
+        seen = notebook.cells[5].outputs[-1]["data"]["text/plain"]
+        assert seen.count("True") == 2, "each intervention that was trained has the effect that was predicted"
 
 
 def test_a_broken_notebook_is_noticed(tmp_path):
