@@ -327,7 +327,7 @@ def hold(
 def diagnose(check: Check, progress: Progress | None = None) -> Check:
     """The same check, with what the kernel measured anew along the run makes of its start.
 
-    It trains the run's network again, about three times; without the extra `train`, and for a network that is not
+    It trains the run's network again, several times; without the extra `train`, and for a network that is not
     known, there are no diagnoses.
     """
     if not knows_network(check.run):
