@@ -102,6 +102,7 @@ def compile_modes(model: UFM, optimizer: str = "sgd") -> Modes:
 
 
 def stacked(rows: list, shape: tuple[int, ...]) -> np.ndarray:
+    """Rows of numbers or arrays, each spread to the shape, as one array."""
     out = np.empty((len(rows), *shape))
     for i, row in enumerate(rows):
         out[i] = row
@@ -125,10 +126,12 @@ def template_of(model: UFM) -> UFM:
 
 
 def parameters_of(template: UFM) -> list[sp.Expr]:
+    """The symbols that may vary, in the order of `values_of`."""
     return [*template.feature_kernel.values(), *template.label_kernel.values(), *template.ridge, WIDTH]
 
 
 def values_of(model: UFM) -> list[float]:
+    """The numbers that a model has for the symbols of its template."""
     width = 1.0 if model.width is None else float(model.width)
     return [
         *map(float, model.feature_kernel.values()),
@@ -140,6 +143,7 @@ def values_of(model: UFM) -> list[float]:
 
 @lru_cache(maxsize=32)
 def compiled(template: UFM, optimizer: str) -> tuple[ModeFlow, Callable, Callable | None, Callable]:
+    """The derived flow, and functions of state and parameters: rates, Jacobian (None if there is none), outputs."""
     flow = derive(template, optimizer).flow
 
     def generate(expressions: list[sp.Expr], definitions: Definitions = flow.definitions) -> Callable:
@@ -207,6 +211,7 @@ def needed(definitions: Definitions, expressions: list[sp.Expr]) -> list[tuple[s
 
 
 def check_heads(expression: sp.Expr) -> None:
+    """Refuse an expression with a function that no array code is known for."""
     for node in sp.preorder_traversal(expression):
         if not (node.is_Atom or isinstance(node, KNOWN_HEADS)):
             raise TypeError(f"no array code is known for {type(node).__name__} in {node}")
