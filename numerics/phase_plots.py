@@ -14,6 +14,7 @@ from .plots import house_style
 GREYS = {2: ("1.0", "0.72"), 3: ("1.0", "0.6", "0.82"), 4: ("1.0", "0.85", "0.66", "0.42")}
 LINES = ("-", "-.", ":")
 ROOM = 6  # cells that a phase needs, at the least, for its name
+RASTER = 240  # steps of the grid on which places for the names are compared
 
 
 def phase_figure(found: Diagram) -> tuple[Any, Any]:
@@ -50,8 +51,8 @@ def phase_figure(found: Diagram) -> tuple[Any, Any]:
             if axis.log and axis.values[-1] < 20 * axis.values[0]:
                 side.set_major_formatter("{x:g}")
                 side.set_minor_formatter("{x:g}")
-        _name_phases(ax, found)
         fig.legend(loc="outside lower center", ncols=2, handlelength=3)
+        _name_phases(ax, found)
         return fig, ax
 
 
@@ -64,19 +65,54 @@ def _edges(axis: Axis) -> np.ndarray:
 
 
 def _name_phases(ax: Any, found: Diagram) -> None:
-    """Each phase's name at its cell that lies deepest inside it."""
+    """Each phase's name, in one line or stacked, where it covers least of other phases, borders and the edge."""
+    ax.figure.draw_without_rendering()  # the layout has to be known before text can be measured
+    field = _raster(found)
+    taken = np.zeros(field.shape)
+    for line in found.lines:
+        x, y = (np.clip((ax.transAxes.inverted().transform(ax.transData.transform(np.stack([line.x, line.y], axis=1))))
+                        .T * RASTER, 0, RASTER - 1))  # fmt: skip
+        steps = np.linspace(0, len(x) - 1, 4 * RASTER)
+        at = np.arange(len(x))
+        taken[np.interp(steps, at, y).astype(int), np.interp(steps, at, x).astype(int)] = 1.0
     for code, name in enumerate(found.names):
-        inside = found.phase == code
-        if inside.sum() >= ROOM:
-            row, column = _deepest(inside)
-            ax.text(found.x.values[column], found.y.values[row], name.replace(" ", "\n"), ha="center", va="center",
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5}, fontsize=8)  # fmt: skip
+        if (found.phase == code).sum() < ROOM:
+            continue
+        places = []
+        for text in dict.fromkeys((name, name.replace(" ", "\n"))):
+            label = ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=8, in_layout=False,
+                            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
+            box = label.get_window_extent()
+            cost, x, y = _best_place(field == code, taken, box.width / ax.bbox.width, box.height / ax.bbox.height)
+            label.set_position((x, y))
+            places.append((cost, label))
+        kept = min(places, key=lambda place: place[0])[1]
+        for _, label in places:
+            if label is not kept:
+                label.remove()
 
 
-def _deepest(inside: np.ndarray) -> tuple[int, int]:
-    """The cell farthest from all cells of other phases and from the edge."""
-    from scipy.ndimage import distance_transform_edt
+def _raster(found: Diagram) -> np.ndarray:
+    """The phases on a fine grid over the axes, rows from the bottom."""
+    at = (np.arange(RASTER) + 0.5) / RASTER
+    index = []
+    for axis in (found.y, found.x):
+        edges = np.log(_edges(axis)) if axis.log else _edges(axis)
+        index.append(np.searchsorted(edges[1:-1], edges[0] + at * (edges[-1] - edges[0])))
+    return found.phase[np.ix_(*index)]
 
-    depth = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return int(row), int(column)
+
+def _best_place(inside: np.ndarray, taken: np.ndarray, width: float, height: float) -> tuple[float, float, float]:
+    """What a box of the given size covers of other phases and borders where it is best, and the centre of that place.
+
+    Sizes and places are fractions of the axes.  Among places that cover equally little, the one deepest inside.
+    """
+    from scipy.ndimage import distance_transform_edt, uniform_filter
+
+    rows, columns = int(np.ceil(height * RASTER)) + 2, int(np.ceil(width * RASTER)) + 2
+    covered = uniform_filter(~inside + taken, size=(rows, columns), mode="constant", cval=1.0)
+    depth = distance_transform_edt(np.pad(inside & (taken == 0), 1))[1:-1, 1:-1]
+    best = covered.min()
+    depth -= 1e-3 * np.abs(np.arange(RASTER) - RASTER / 2)  # along an even strip, the middle
+    row, column = np.unravel_index(int(np.argmax(np.where(covered <= best + 1e-9, depth, -np.inf))), depth.shape)
+    return float(best), (column + 0.5) / RASTER, (row + 0.5) / RASTER

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 matplotlib.use("Agg")
 
 from ufmflow.numerics import phases
-from ufmflow.numerics.phase_plots import phase_figure
+from ufmflow.numerics.phase_plots import RASTER, _best_place, phase_figure
 from ufmflow.numerics.phases import NEVER, PARTLY, PERMANENT, TRANSIENT, phase_diagram
 from ufmflow.numerics.simulate import simulate
 from ufmflow.theory.errors import InputError
@@ -128,6 +129,38 @@ def test_the_figure_is_grey_with_shades_that_print_apart(name, request):
 def test_bad_diagrams_are_refused(name, options, message):
     with pytest.raises(InputError, match=message):
         phase_diagram(name, **options)
+
+
+def misplaced(ax) -> list[str]:
+    """Names of phases whose box leaves the axes or meets another's."""
+    ax.figure.draw_without_rendering()
+    boxes = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    inside = {name: ax.bbox.x0 <= b.x0 and b.x1 <= ax.bbox.x1 and ax.bbox.y0 <= b.y0 and b.y1 <= ax.bbox.y1
+              for name, b in boxes.items()}  # fmt: skip
+    return [a for a in boxes if not inside[a] or any(boxes[a].overlaps(boxes[b]) for b in boxes if b != a)]
+
+
+@pytest.mark.parametrize("name", ["emergence", "survival"])
+def test_names_of_phases_lie_within_the_axes_and_apart(name, request):
+    found = request.getfixturevalue(name)
+    ax = phase_figure(found)[1]
+    assert len(ax.texts) == len(np.unique(found.phase)) and misplaced(ax) == []
+    ax.texts[0].set_position((0.5, 0.0))  # half of it below the axis
+    assert misplaced(ax) == [ax.texts[0].get_text()]
+    plt.close("all")
+
+
+def test_a_name_covers_its_own_phase_only_where_there_is_room():
+    strip = np.zeros((RASTER, RASTER), dtype=bool)
+    strip[:30] = True  # as the survival diagram's first phase: low and wide
+    free = np.zeros(strip.shape)
+    covered, x, y = _best_place(strip, free, width=0.3, height=0.05)
+    assert covered == 0 and abs(x - 0.5) < 0.01 and 0.025 <= y <= 0.1
+    assert _best_place(strip, free, width=0.3, height=0.25)[0] > 0.4  # no room for three lines
+    lined = free.copy()
+    lined[:, RASTER // 2] = 1
+    covered, x, _ = _best_place(strip, lined, width=0.3, height=0.05)
+    assert covered == 0 and abs(x - 0.5) > 0.15  # beside the border
 
 
 def test_the_command_line(tmp_path):
