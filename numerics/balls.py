@@ -15,6 +15,7 @@ import flint
 import sympy as sp
 
 from ..theory.errors import InputError
+from ..theory.exact import rational
 from ..theory.flow import ModeFlow
 from ..theory.partition import LogPartition
 
@@ -47,12 +48,14 @@ def exact_number(value: Any, argument: str) -> sp.Expr:
     try:
         if isinstance(value, sp.Expr):
             number = value
-        elif isinstance(value, (str, int, Fraction)):
+        elif isinstance(value, str):
+            number = rational(value)
+        elif isinstance(value, (int, Fraction)):
             number = sp.Rational(value)
         else:
             # By way of Fraction, which refuses NaN and infinity; SymPy makes zeros of them.
             number = sp.Rational(Fraction(float(value)))
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         raise InputError(f"{argument}: {value!r} is no finite number; give for example 1e-3 or '1/1000'.") from None
     if not (number.is_number and number.is_finite and number.is_real):
         raise InputError(f"{argument}: {value!r} is no finite real number; give for example 1e-3 or '1/1000'.")

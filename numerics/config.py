@@ -53,7 +53,9 @@ def read_toml(path: str | os.PathLike) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise InputError(f"config: cannot read {os.fspath(path)!r}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise InputError(f"config: {os.fspath(path)!r} has tables or lists too deep in each other.") from None
+    except ValueError as error:  # malformed, no UTF-8, or whole numbers of thousands of digits
         raise InputError(f"config: {os.fspath(path)!r} is no valid TOML: {error}.") from None
 
 

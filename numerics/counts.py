@@ -1,7 +1,6 @@
 """Counts of tokens in contexts, from arrays and files, in the order of the attribute tables."""
 
 import os
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from scipy import sparse
 from ..theory.errors import InputError
 from ..theory.table import read_columns
 from .embeddings import read_embeddings
+from .unfolding import check_unfolded, stored_bytes
 
 MOST_CELLS = 2**26  # of the dense matrix: half a gigabyte
 
@@ -62,6 +62,8 @@ def _long_counts(
     if "context" not in contexts or (tokens is not None and "token" not in tokens):
         raise InputError("contexts, tokens: a CSV of counts needs their names, in columns context and token.")
     row = {str(name): i for i, name in enumerate(contexts["context"])}
+    if len(row) < len(contexts["context"]):
+        raise InputError("contexts: a name in column context is there twice; give each row one of its own.")
     names = rows["token"] if tokens is None else tokens["token"]
     column = {str(name): i for i, name in enumerate(dict.fromkeys(map(str, names)))}
     if len(row) * len(column) > MOST_CELLS:
@@ -89,7 +91,16 @@ def _long_counts(
 def _matrix(path: str | os.PathLike) -> Any:
     if os.path.splitext(path)[1] == ".npz":
         try:
-            return sparse.load_npz(path)
-        except (OSError, ValueError, zipfile.BadZipFile):
-            pass  # dense, or what cannot be read at all
+            with np.load(path, allow_pickle=False) as archive:
+                for member in archive.zip.infolist():
+                    check_unfolded(member.filename, member.file_size, stored_bytes(path))
+            found = sparse.load_npz(path)
+        except Exception:  # dense, or what cannot be read at all
+            return read_embeddings(path)[0]
+        try:
+            if hasattr(found, "check_format"):
+                found.check_format(full_check=True)  # SciPy writes to where the indices point, wherever that is
+        except ValueError as error:
+            raise InputError(f"counts: {os.fspath(path)!r} is no sparse matrix ({error}).") from None
+        return found
     return read_embeddings(path)[0]

@@ -1,13 +1,14 @@
 """Reading embeddings and their attribute tables from files: no pickle, one row per context."""
 
 import os
-import zipfile
+from typing import Any
 
 import numpy as np
 
 from ..theory.attributes import Attributes
 from ..theory.errors import InputError
 from ..theory.table import read_columns
+from .unfolding import check_unfolded, stored_bytes
 
 
 def read_embeddings(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
@@ -30,9 +31,13 @@ def read_embeddings(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | N
         if isinstance(loaded, np.ndarray):
             return _two_dimensional(loaded, name), None
         with loaded as archive:
-            found = {key: archive[key] for key in archive.files if key in ("H", "W") or len(archive.files) == 1}
             keys = archive.files
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            wanted = [key for key in keys if key in ("H", "W") or len(keys) == 1]
+            for member in archive.zip.infolist():
+                if member.filename.removesuffix(".npy") in wanted:
+                    check_unfolded(member.filename, member.file_size, stored_bytes(path))
+            found = {key: archive[key] for key in wanted}
+    except Exception as error:  # headers are parsed as Python, and raise what that raises
         raise InputError(f"file: cannot read {name!r} as .npy or .npz ({error}).") from None
     if "H" not in found and len(keys) != 1:
         raise InputError(
@@ -52,13 +57,15 @@ def read_table(path: str | os.PathLike, formula: str | None = None) -> tuple[Att
     if "label" not in columns:
         return structure, None
     words = columns["label"]
-    if all(isinstance(word, str) and word.isdecimal() for word in words):
+    if all(isinstance(word, str) and word.isdecimal() and len(word) < 19 for word in words):
         return structure, np.array([int(word) for word in words])
     number = {word: i for i, word in enumerate(dict.fromkeys(words))}
     return structure, np.array([number[word] for word in words])
 
 
-def _two_dimensional(array: np.ndarray, name: str) -> np.ndarray:
+def _two_dimensional(array: Any, name: str) -> np.ndarray:
+    if not isinstance(array, np.ndarray):  # a member of an archive that is no .npy
+        raise InputError(f"file: {name!r} holds other files than arrays; store the embeddings with numpy.savez.")
     if array.ndim != 2 or array.dtype.kind not in "iuf":
         raise InputError(
             f"file: {name!r} holds an array of shape {array.shape} and type {array.dtype}; rows of numbers are needed."

@@ -5,6 +5,7 @@ to other files are refused.  Runs kept as lists, `W_list (T, V, d)`, `H_list (T,
 `losses (T,)`, become the arrays of a run with `as_run`.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..theory.errors import InputError
+from .unfolding import check_unfolded, stored_bytes
+from .zarr_guard import check_store
 
 LISTS = {"W_list": "W", "H_list": "H", "losses": "loss"}
 Arrays = dict[str, np.ndarray]
@@ -54,22 +57,23 @@ def read_arrays(file: Path, names: Collection[str], what: str = "a recorded run"
 
 def _npz(file: Path, names: Collection[str]) -> Arrays:
     with np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in names if name in archive}
+        found = {}
+        for name in names:
+            if name in archive:
+                member = f"{name}.npy" if f"{name}.npy" in archive.zip.namelist() else name
+                check_unfolded(name, archive.zip.getinfo(member).file_size, stored_bytes(file))
+                found[name] = archive[name]
+                if not isinstance(found[name], np.ndarray):
+                    raise ValueError(f"{name} is no array")
+        return found
 
 
 def _zarr(file: Path, names: Collection[str]) -> Arrays:
     import zarr
 
+    check_store(file)
     group = zarr.open_group(str(file), mode="r")
-    found = {}
-    for name in names:
-        if name in group:
-            array: Any = group[name]
-            codecs = [getattr(array.metadata, "compressor", None), *(getattr(array.metadata, "filters", None) or ())]
-            if any(getattr(codec, "codec_id", "") == "pickle" for codec in codecs):
-                raise ValueError(f"{name} is pickled; store plain numbers")
-            found[name] = np.asarray(array)
-    return found
+    return {name: np.asarray(group[name]) for name in names if name in group}
 
 
 def _safetensors(file: Path, names: Collection[str]) -> Arrays:
@@ -82,8 +86,14 @@ def _safetensors(file: Path, names: Collection[str]) -> Arrays:
 
 
 def _torch(file: Path, names: Collection[str]) -> Arrays:
-    found = load_state(file)
-    return {name: _as_array(found[name]) for name in names if name in found}
+    found, stored = load_state(file), stored_bytes(file)
+    arrays = {}
+    for name in names:
+        if name in found:
+            # A tensor may repeat a few numbers of its storage without end.
+            check_unfolded(name, _size(found[name]), stored)
+            arrays[name] = _as_array(found[name])
+    return arrays
 
 
 def _hdf5(file: Path, names: Collection[str]) -> Arrays:
@@ -101,6 +111,8 @@ def _hdf5(file: Path, names: Collection[str]) -> Arrays:
                 raise ValueError(f"{name} is no array of the file itself")
             if archive[name].is_virtual or archive[name].external:
                 raise ValueError(f"{name} lies in another file")
+            # Chunks that were never written take no room in the file.
+            check_unfolded(name, max(archive[name].nbytes, _chunk_bytes(archive[name])), stored_bytes(file))
             found[name] = archive[name][()]
         return found
 
@@ -127,6 +139,17 @@ def load_state(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"it holds {type(found).__name__}, not a mapping from names to tensors")
     return found
+
+
+def _size(value: Any) -> int:
+    """Bytes of a tensor, or of all in a list."""
+    if isinstance(value, (list, tuple)):
+        return sum(map(_size, value))
+    return value.numel() * value.element_size() if hasattr(value, "element_size") else 8
+
+
+def _chunk_bytes(dataset: Any) -> int:
+    return math.prod(dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0
 
 
 def _as_array(value: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -179,7 +180,7 @@ def make_run(arrays: Mapping[str, np.ndarray], attributes: Attributes, meta: Map
     """
     stem = Path(file).stem
     lr = meta.get("lr")
-    if not (isinstance(lr, (int, float)) and np.isfinite(lr) and lr > 0):
+    if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 < lr < sys.float_info.max:
         raise InputError(f"lr: {lr!r} in {stem}.json is no learning rate; time is learning rate x step.")
     _check(arrays, attributes, file)
     time = arrays["time"].astype(float) if "time" in arrays else arrays["step"].astype(float) * lr
@@ -277,6 +278,8 @@ def _read_json(path: Path) -> dict:
         raise InputError(
             f"path: cannot read {str(path)!r}: {error.strerror}; a run has it beside its arrays."
         ) from None
+    except RecursionError:
+        raise InputError(f"path: {str(path)!r} has objects or lists too deep in each other.") from None
     except ValueError as error:
         raise InputError(f"path: {str(path)!r} is no JSON ({error}).") from None
     if not isinstance(meta, dict):

@@ -23,6 +23,7 @@ from .sweep_design import Design
 from .sweep_errors import SweepError
 from .sweep_layout import KIND, SCHEMA, STATUS, Variable, lay_out, strata_of, variables
 from .trajectory import new_path, versions
+from .zarr_guard import check_store
 
 COMPUTING = ("ufmflow", "numpy", "scipy", "sympy")  # one store holds what one version of each computed
 
@@ -184,6 +185,7 @@ class Store:
         """Refuse a store whose arrays are not those of its design, or whose committed chunks lack a piece."""
         damaged = f"out: {str(self.path)!r} is damaged ({{}}); delete it, or name another."
         try:
+            check_store(self.path, unfolds=False)
             group = zarr.open_group(str(self.path), mode="r", zarr_format=2, use_consolidated=False)
             for name, variable in self._variables.items():
                 found, shape = group[name], tuple(variable.shape.values())

@@ -29,6 +29,7 @@ from ..theory.errors import InputError
 from ..theory.exchangeable import structure
 from . import strata
 from .proven_bounds import decide
+from .zarr_guard import check_store
 
 if TYPE_CHECKING:
     from .plots import Plots
@@ -183,6 +184,7 @@ class Trajectory:
         if not os.path.isdir(path):
             raise InputError(f"path: {os.fspath(path)!r} is no zarr store; give a folder that save() wrote.")
         try:
+            check_store(path)
             data = xr.open_zarr(path).load()
         except Exception as error:  # zarr, codecs and xarray each raise their own kinds for a damaged store
             raise InputError(f"path: {os.fspath(path)!r} cannot be read as a zarr store ({error}).") from None

@@ -1,12 +1,17 @@
 """The border from floats to exact symbols: a number becomes the rational that its decimal digits write."""
 
 import math
+import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
 
 from .errors import InputError
+
+MOST_DIGITS = 1000
+SMALLEST, LARGEST = (sp.Rational(x) for x in (sys.float_info.min, sys.float_info.max))
 
 
 def exact(value: Any, argument: str) -> sp.Expr:
@@ -24,22 +29,45 @@ def exact(value: Any, argument: str) -> sp.Expr:
     """
     if isinstance(value, str):
         try:
-            return sp.Rational(value)
-        except (TypeError, ValueError):
-            raise InputError(f"{argument}: {value!r} is no number; write for example 0.1 or 1/10.") from None
+            number = rational(value)
+        except (TypeError, ValueError, ZeroDivisionError):
+            shown = value if len(value) <= 40 else value[:37] + "..."
+            raise InputError(f"{argument}: {shown!r} is no number; write for example 0.1 or 1/10.") from None
+        return _in_range(number, value, argument)
     if isinstance(value, sp.Expr):
         if value.has(sp.nan, sp.zoo, sp.oo) or value.is_real is False:
             raise InputError(f"{argument}: {value} is not a finite real number.")
         return sp.Rational(str(value)) if value.is_Float else value
     if isinstance(value, int):
-        return sp.Integer(value)
+        return _in_range(sp.Integer(value), value, argument)
     try:
-        number = float(value)
+        binary = float(value)
     except (TypeError, ValueError):
         raise InputError(f"{argument}: {value!r} is no real number or SymPy expression.") from None
-    if not math.isfinite(number):
-        raise InputError(f"{argument}: {number} is not finite; give a finite number.")
-    return sp.Rational(repr(number))
+    if not math.isfinite(binary):
+        raise InputError(f"{argument}: {binary} is not finite; give a finite number.")
+    return sp.Rational(repr(binary))
+
+
+def rational(text: str) -> sp.Rational:
+    """The rational that a text writes, as `1/3` or `1e-3`.
+
+    Raises
+    ------
+    ValueError, TypeError, ZeroDivisionError
+        For other texts, and for exponents and lengths that would take minutes and gigabytes to write out.
+    """
+    if len(text) > MOST_DIGITS or any(len(power) > 3 for power in re.findall(r"[eE][+-]?0*([\d_]+)", text)):
+        raise ValueError("it has more digits than any number of a model")
+    return sp.Rational(text)
+
+
+def _in_range(number: sp.Rational, value: Any, argument: str) -> sp.Rational:
+    """What floating-point numbers can hold, since all that is computed with a model's numbers becomes one."""
+    if number != 0 and not SMALLEST <= abs(number) <= LARGEST:
+        shown = value if len(str(value)) <= 40 else f"{str(value)[:37]}..."
+        raise InputError(f"{argument}: {shown} is beyond what floating-point numbers hold; give one in [1e-307, 1e308].")
+    return number
 
 
 def nonnegative(value: Any, argument: str) -> sp.Expr:

@@ -17,6 +17,7 @@ from .errors import InputError
 NAME = r"[^\W\d_](?:_?[^\W_])*"
 TOKEN = re.compile(rf"\s*(?:(?P<name>{NAME})(?!_)|(?P<symbol>[*/()])|(?P<size>\[[^\[\]]*\]))")
 MAX_FACTORS = 12  # crossed, 2^12 strata: beyond, every table that has a row per stratum would stop being usable
+MAX_LENGTH = 10_000  # characters, more than the most attributes need
 MAX_DEPTH = 64  # of chains of nestings, which have one stratum more than attributes
 
 
@@ -116,12 +117,19 @@ def parse(text: str) -> Node:
     return _Parser(text).formula()
 
 
+def check_length(text: str) -> None:
+    """Refuse texts so long that searching them takes a while."""
+    if len(text) > MAX_LENGTH:
+        raise InputError(f"formula: {len(text)} characters; a formula has at most {MAX_LENGTH}, so use shorter names.")
+
+
 class _Parser:
     """Recursive descent over `crossing := nesting ('*' nesting)*`, `nesting := atom ('/' atom)*`."""
 
     def __init__(self, text: str):
         if not isinstance(text, str):
             raise InputError(f"formula: {text!r} is not text; write for example 'color[4] * shape[6]'.")
+        check_length(text)
         if text.count("(") > MAX_FACTORS**2:
             raise InputError(f"formula: {text.count('(')} opening parentheses; write it with fewer.")
         self.text = text

@@ -16,7 +16,19 @@ from typing import Any
 import sympy as sp
 
 from .errors import InputError
-from .formula import NAME, Crossing, Factor, Nesting, Node, ancestors_of, factors_of, join, parse
+from .formula import (
+    MAX_DEPTH,
+    NAME,
+    Crossing,
+    Factor,
+    Nesting,
+    Node,
+    ancestors_of,
+    check_length,
+    factors_of,
+    join,
+    parse,
+)
 
 Columns = dict[str, list]
 NOISY = 0.25  # with a larger part of the rows at odds, labels are of another kind rather than noisy
@@ -85,6 +97,8 @@ def read_shape(columns: Mapping[str, Sequence], formula: str | None = None) -> t
         raise InputError(
             "table: no attribute columns with rows; give one column per attribute and one row per context."
         )
+    if len(columns) > MAX_DEPTH:
+        raise InputError(f"table: {len(columns)} attribute columns; at most {MAX_DEPTH} are allowed, so drop some.")
     for name in columns:
         if not re.fullmatch(NAME, name):
             raise InputError(
@@ -220,6 +234,7 @@ def _given_shape(formula: str, codes: Mapping[str, list[int]]) -> Node:
     """The tree of a formula whose sizes may be missing (a placeholder of 2 stands for them)."""
     if not isinstance(formula, str):
         raise InputError(f"formula: {formula!r} is not text; write for example 'color * shape'.")
+    check_length(formula)
     shape = parse(re.sub(rf"({NAME})(?!\w)(?!\s*\[)(?![^\[]*\])", r"\1[2]", formula))
     named = {factor.name for factor in factors_of(shape)}
     if named != set(codes):

@@ -1,0 +1,256 @@
+"""What fuzzing found, each with the smallest input that shows it."""
+
+import io
+import json
+import pickle
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from ufmflow.numerics.balls import exact_number
+from ufmflow.numerics.config import read_config
+from ufmflow.numerics.counts import read_counts
+from ufmflow.numerics.embeddings import read_embeddings, read_table
+from ufmflow.numerics.runs import load_run
+from ufmflow.numerics.trajectory import Trajectory
+from ufmflow.numerics.unfolding import check_inside
+from ufmflow.theory.attributes import Attributes
+from ufmflow.theory.errors import InputError
+from ufmflow.theory.exact import exact
+
+TABLE = "label,a,b\n0,x,p\n1,x,q\n2,y,p\n3,y,q\n"
+
+
+class Payload:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The stem of a run whose table and description are there; its arrays."""
+    (tmp_path / "run.attributes.csv").write_text(TABLE)
+    (tmp_path / "run.json").write_text(json.dumps({"formula": "a[2] * b[2]", "lr": 0.1}))
+    rng = np.random.default_rng(0)
+    arrays = {
+        "step": np.array([0, 5]),
+        "H": rng.standard_normal((2, 4, 3)),
+        "W": rng.standard_normal((2, 4, 3)),
+        "loss": np.array([1.4, 1.2]),
+        "label": np.arange(4),
+    }
+    return tmp_path / "run", arrays
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 5000, "x = " + "9" * 5000], ids=["deep", "digits"])
+def test_toml_too_deep_or_with_thousands_of_digits(tmp_path, text):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(InputError, match="config: "):
+        read_config(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize("read", [exact, exact_number])
+@pytest.mark.parametrize("text", ["1/0", "1e99999999", "1e-99999999", "1e1_00000000"])
+def test_texts_that_are_no_number_or_one_of_millions_of_digits(read, text):
+    with pytest.raises(InputError, match="x: "):
+        read(text, "x")
+
+
+@pytest.mark.parametrize("value", ["1e400", "1e-400", 10**400])
+def test_numbers_that_no_float_holds(value):
+    with pytest.raises(InputError, match="x: .* beyond what floating-point numbers hold"):
+        exact(value, "x")
+    assert exact("1e300", "x") == 10**300
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 100_000, "too deep"),
+        (json.dumps({"formula": "a[2] * b[2]", "lr": 10**400}), "lr: "),
+        (json.dumps({"formula": "a[2] * b[2]", "lr": True}), "lr: "),
+        (json.dumps({"formula": "a " * 10_000, "lr": 0.1}), "20000 characters"),
+    ],
+    ids=["deep", "digits", "flag", "long"],
+)
+def test_descriptions_of_a_run(run, text, reason):
+    stem, arrays = run
+    np.savez(stem.with_suffix(".npz"), **arrays)
+    assert load_run(stem).lr == 0.1
+    stem.with_suffix(".json").write_text(text)
+    with pytest.raises(InputError, match=reason):
+        load_run(stem)
+
+
+def test_formulas_too_long():
+    with pytest.raises(InputError, match="20000 characters"):
+        Attributes(" " * 20_000)
+
+
+def test_tables_with_more_columns_than_attributes_are_allowed(tmp_path):
+    (tmp_path / "t.csv").write_text("\n".join(",".join(f"c{i}x{r}" for i in range(3000)) for r in "ab"))
+    with pytest.raises(InputError, match="3000 attribute columns"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_labels_of_thousands_of_digits_are_words(tmp_path):
+    (tmp_path / "t.csv").write_text("label,a\n" + "9" * 5000 + ",x\n1,y\n")
+    assert read_table(tmp_path / "t.csv")[1].tolist() == [0, 1]
+
+
+def test_counts_of_a_context_named_twice(tmp_path):
+    (tmp_path / "counts.csv").write_text("context,token,count\nx,t,1\n")
+    with pytest.raises(InputError, match="contexts: a name in column context is there twice"):
+        read_counts(tmp_path / "counts.csv", {"context": ["x", "x"]}, None)
+
+
+def test_sparse_counts_whose_indices_point_outside_are_not_made_dense(tmp_path):
+    """SciPy would write beside its memory."""
+    arrays = {"format": b"csr", "shape": [2, 2], "data": [1.0, 2.0], "indices": [0, 1], "indptr": [0, 1, 2]}
+    np.savez(tmp_path / "counts.npz", **arrays)
+    assert read_counts(tmp_path / "counts.npz", {}, None)[0].tolist() == [[1.0, 0.0], [0.0, 2.0]]
+    np.savez(tmp_path / "counts.npz", **arrays | {"indices": [0, 10**8]})
+    with pytest.raises(InputError, match="counts: .* no sparse matrix"):
+        read_counts(tmp_path / "counts.npz", {}, None)
+
+
+def bomb(name: str, header: bytes, zeros: int) -> bytes:
+    packed = io.BytesIO()
+    with (
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open(name, "w", force_zip64=True) as file,
+    ):
+        file.write(header)
+        for _ in range(zeros // 2**20):
+            file.write(bytes(2**20))
+    return packed.getvalue()
+
+
+def npy_header(shape: tuple) -> bytes:
+    packed = io.BytesIO()
+    np.lib.format.write_array_header_1_0(packed, {"descr": "|i1", "fortran_order": False, "shape": shape})
+    return packed.getvalue()
+
+
+def test_zip_bombs_are_refused(run):
+    stem, _ = run
+    stem.with_suffix(".npz").write_bytes(bomb("H.npy", npy_header((2, 4, 2**26)), 2**29))
+    for read, file in ((load_run, stem), (read_embeddings, stem.with_suffix(".npz"))):
+        with pytest.raises(InputError, match="would take .* bytes of memory"):
+            read(file)
+    with pytest.raises(InputError, match="would take .* bytes of memory"):
+        read_counts(stem.with_suffix(".npz"), {}, None)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [b"\x93NUMPY\x01\x00\x10\x00{'descr': (\x00\n     ", npy_header((10**20,)), npy_header((2**62, 2)), b"plain"],
+    ids=["no Python", "beyond 64 bits", "beyond memory", "no .npy"],
+)
+def test_headers_of_arrays_that_numpy_stumbles_over(run, member):
+    stem, arrays = run
+    np.savez(stem.with_suffix(".npz"), **{name: a for name, a in arrays.items() if name != "H"})
+    with zipfile.ZipFile(stem.with_suffix(".npz"), "a") as archive:
+        archive.writestr("H.npy", member)
+    for read, file in ((load_run, stem), (read_embeddings, stem.with_suffix(".npz"))):
+        with pytest.raises(InputError):
+            read(file)
+
+
+def test_names_that_lead_out_of_an_archive_are_only_names(run):
+    stem, arrays = run
+    np.savez(stem.with_suffix(".npz"), **arrays, **{"../escape": np.ones(3), "/escape": np.ones(3)})
+    before = sorted(stem.parent.parent.rglob("*"))
+    assert load_run(stem).data["H"].shape == (2, 4, 3)
+    assert sorted(stem.parent.parent.rglob("*")) == before
+
+
+def test_a_tensor_that_repeats_one_number_without_end(run):
+    torch = pytest.importorskip("torch")
+    stem, arrays = run
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    torch.save(tensors | {"H": torch.zeros(1).expand(2, 4, 3)}, stem.with_suffix(".pt"))
+    assert load_run(stem).data["H"].shape == (2, 4, 3)
+    torch.save(tensors | {"H": torch.zeros(1).expand(2, 4, 10**9)}, stem.with_suffix(".pt"))
+    with pytest.raises(InputError, match="H would take"):
+        load_run(stem)
+
+
+def test_a_hdf5_array_of_chunks_that_were_never_written(run):
+    stem, arrays = run
+    with h5py.File(stem.with_suffix(".h5"), "w") as file:
+        for name, array in arrays.items():
+            if name == "H":
+                file.create_dataset("H", shape=(2, 4, 10**9), dtype="f8", chunks=(1, 1, 100))
+            else:
+                file[name] = array
+    with pytest.raises(InputError, match="H would take"):
+        load_run(stem)
+
+
+def zarr_run(stem, arrays):
+    import zarr
+
+    group = zarr.open_group(str(stem) + ".zarr", mode="w", zarr_format=2)
+    for name, array in arrays.items():
+        group.create_array(name, data=array)
+    return stem.with_suffix(".zarr")
+
+
+def test_a_zarr_array_with_nothing_in_it(run):
+    path = zarr_run(*run)
+    assert load_run(path).data["H"].shape == (2, 4, 3)
+    described = json.loads((path / "H" / ".zarray").read_text())
+    for change in ({"shape": [2, 4, 10**9]}, {"chunks": [2, 4, 10**9]}):
+        (path / "H" / ".zarray").write_text(json.dumps(described | change))
+        with pytest.raises(InputError, match="would take"):
+            load_run(path)
+
+
+def test_links_that_lead_out_of_a_store(run, tmp_path_factory):
+    path = zarr_run(*run)
+    secret = tmp_path_factory.mktemp("elsewhere") / "secret"
+    secret.write_bytes(bytes(8 * 24))
+    chunk = path / "H" / "0.0.0"
+    chunk.unlink()
+    chunk.symlink_to(secret)
+    with pytest.raises(InputError, match="H/0.0.0 is a link that leads out of it"):
+        load_run(path)
+    chunk.unlink()
+    chunk.symlink_to("../H/.zarray")
+    check_inside(path)
+
+
+@pytest.mark.parametrize("consolidated", [False, True])
+def test_a_stored_trajectory_with_a_pickle_runs_nothing(tmp_path, consolidated):
+    from ufmflow.numerics.simulate import simulate
+    from ufmflow.theory.model import UFM
+
+    path = tmp_path / "t.zarr"
+    simulate(UFM("a[2] * b[2]"), [0, 1.0], out=path)
+    assert Trajectory.load(path).time.tolist() == [0, 1.0]
+    described = {
+        "zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "|O", "compressor": None, "fill_value": None,
+        "order": "C", "filters": [{"id": "pickle", "protocol": 5}],
+    }  # fmt: skip
+    (path / "extra").mkdir()
+    (path / "extra" / ".zarray").write_text(json.dumps(described))
+    (path / "extra" / ".zattrs").write_text('{"_ARRAY_DIMENSIONS": ["other"]}')
+    (path / "extra" / "0").write_bytes(pickle.dumps(np.array([Payload(tmp_path / "ran")], dtype=object)))
+    known = json.loads((path / ".zmetadata").read_text())
+    known["metadata"] |= {"extra/.zarray": described, "extra/.zattrs": {"_ARRAY_DIMENSIONS": ["other"]}}
+    if consolidated:
+        (path / "extra" / ".zarray").write_text(json.dumps(described | {"filters": None, "dtype": "<f8"}))
+        (path / ".zmetadata").write_text(json.dumps(known))
+    else:
+        (path / ".zmetadata").unlink()
+    with pytest.raises(InputError, match="is pickled"):
+        Trajectory.load(path)
+    assert not (tmp_path / "ran").exists()
