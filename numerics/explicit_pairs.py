@@ -23,7 +23,10 @@ class PairSteps:
     y, rate : arrays (n,), the accepted state and its rate
     evaluations : int, calls of `rhs`
     order : int, the power of the step in its error
+    lands : bool, whether steps must end on output times
     """
+
+    lands = False
 
     def __init__(self, tableau: Tableau, rhs: Rate, ops: Any, rtol: float, atol: float, watch: bool = False) -> None:
         self.tableau, self.rhs, self.ops, self.rtol, self.atol, self.watch = tableau, rhs, ops, rtol, atol, watch

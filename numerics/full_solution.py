@@ -13,9 +13,10 @@ from .integrate import SMALLEST_RTOL, Progress, check_tolerances
 from .launch_graphs import LAUNCH_BOUND
 from .matrices import MatrixFlow, StructuredKernel
 from .solve import METHODS, ROUND_OFFS, solve
+from .steady_state import steady_state
 
 # Vectors of the state's length that each method has; "auto" has two methods while it changes from one to the other.
-VECTORS = {"dp5": 8, "dop853": 14, "rkc": 6, "stabilised": 9, "auto": 17}
+VECTORS = {"dp5": 8, "dop853": 14, "rkc": 6, "stabilised": 9, "auto": 17, "steady": 19}
 # Steps are held to this fraction of the tolerance, so that the solution's error, which adds up over them, is within it.
 SAFETY = 1e-2
 # Order 8 costs as much as order 5 at this tolerance of a step and less below it (benchmarks/full_flow.py).
@@ -87,7 +88,8 @@ def integrate_full(
     rtol, atol : tolerances on the solution; atol is lowered to rtol times the typical size of the start
     device : "cpu" or "cuda"
     dtype : "float64", "float32", or "tf32" (float32 with products in TF32, on "cuda" alone)
-    method : "dp5", "dop853", "stabilised", "auto", or None to have one chosen
+    method : "dp5", "dop853", "stabilised", "auto", None to have one chosen, or "steady" for the state at one late time,
+        where the flow has come to rest (`steady_state`)
 
     Returns
     -------
@@ -107,7 +109,7 @@ def integrate_full(
     if rtol < least:
         raise InputError(f"rtol: {rtol} is below {least:.2g}, what {precision} can hold; raise it, or use float64.")
     tight = max(rtol * SAFETY, least)
-    method = chosen_method(flow, float(times[-1]), tight) if method is None else _known(method)
+    method = chosen_method(flow, float(times[-1]), tight) if method is None else _known(method, times)
     place = open_device(device)
     d, itemsize = W0.shape[1], np.dtype(precision).itemsize
     needed = layout_of(flow, d, itemsize, place.chunk_bytes).memory(itemsize, VECTORS[method], len(times))
@@ -127,9 +129,12 @@ def integrate_full(
             states[i], losses[i] = place.to_host(y), full.loss(y)
 
         rhs = place.recorded(full.rhs) if _launch_bound(full) else full.rhs
-        found = solve(
-            rhs, full.state(W0, F0), times, method=method, rtol=tight, atol=lowered, progress=progress, save=save
-        )
+        keep: dict[str, Any] = {"rtol": tight, "atol": lowered, "progress": progress, "save": save}
+        y0 = full.state(W0, F0)
+        if method == "steady":
+            found = steady_state(rhs, y0, float(times[0]), **keep)
+        else:
+            found = solve(rhs, y0, times, method=method, **keep)
     return FullSolution(times, states, losses, full, found.evaluations, method)
 
 
@@ -149,9 +154,13 @@ def chosen_method(flow: MatrixFlow, end: float, rtol: float) -> str:
     return "dop853" if rtol < ORDER_8_BELOW else "dp5"
 
 
-def _known(method: str) -> str:
-    if method not in METHODS:
-        raise InputError(f"method: {method!r} is none of {', '.join(METHODS)}; choose one, or None to have one chosen.")
+def _known(method: str, times: np.ndarray) -> str:
+    if method == "steady":
+        if len(times) != 1 or not times[0] > 0:
+            raise InputError(f"t: {len(times)} output times with method 'steady'; give one, [end], by which it has settled.")
+    elif method not in METHODS:
+        names = ", ".join((*METHODS, "steady"))
+        raise InputError(f"method: {method!r} is none of {names}; choose one, or None to have one chosen.")
     return method
 
 

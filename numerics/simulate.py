@@ -89,8 +89,9 @@ def simulate(
     dtype : "float64", "float32" or "tf32"
         Precision of whole matrices; rtol must be at least 1.2e-6 in float32.  "tf32" is float32 with products in TF32,
         which keep about three digits, on "cuda" alone.
-    method : "dp5", "dop853", "stabilised" or "auto", optional
+    method : "dp5", "dop853", "stabilised", "auto" or "steady", optional
         Integrator of whole matrices, see `ufmflow.numerics.solve.solve`; chosen by tolerance and stiffness if None.
+        "steady" is for t=[end] alone: the state where the flow has come to rest, for fewer evaluations.
 
     Returns
     -------

@@ -2,8 +2,9 @@
 
 A step is accepted when its error, as root mean square in units of atol + rtol max(|y|, |y_new|), is at most 1; the next
 step is  h 0.9 error^-(0.85/p) previous^(0.2/p),  p the power of h in the error (PI control), within [0.2 h, 10 h].
-States between steps are read off dense output, so that output times do not shorten steps, and are handed to `save` one
-by one: none is stored unless `save` does.
+States between steps are read off dense output, so that output times do not shorten steps, but for stabilised methods,
+whose steps end on them: their rates carry step x spectral radius times the state's error in what is stiff, and so would
+every interpolant made of them.  States are handed to `save` one by one: none is stored unless `save` does.
 """
 
 from collections.abc import Callable, Iterable
@@ -156,12 +157,11 @@ class _Course:
             self._save(0.0, self.steps.y)
         h = 0.0 if self.end == 0.0 else first_step or self._first_step()
         while t < self.end:
-            h = self._fitted(t, h)
-            t_new = min(self.end, t + h)
+            t_new = self._end_of_step(t, h)
             error = self.steps.attempt(t, t_new - t)
             if not error <= 1.0:
                 self.rejected += 1
-                h, after_rejection = h * self._shrink(error), True
+                h, after_rejection = (t_new - t) * self._shrink(error), True
                 continue
             reason = self._read_out(Step(t, t_new, self.end, self.steps))
             if reason:
@@ -169,21 +169,24 @@ class _Course:
             self.steps.accept()
             self.accepted += 1
             growth = self._growth(error, previous)
-            h = (t_new - t) * (min(growth, 1.0) if after_rejection else growth)
+            wanted, h = h, (t_new - t) * (min(growth, 1.0) if after_rejection else growth)
+            if growth >= 1.0 and self.times and self.times[-1] == t_new:
+                h = max(h, wanted)  # what it was shortened from to end on an output time
             t, previous, after_rejection = t_new, max(error, 1e-4), False
             if self.progress is not None:
                 self.progress(t, self.end)
         return self._solution("end")
 
-    def _fitted(self, t: float, h: float) -> float:
-        """The step held to what the method allows and the end, or the error that says it vanishes."""
+    def _end_of_step(self, t: float, h: float) -> float:
+        """Where a step of h, held to what the method allows, ends; or the error that says it vanishes."""
         if h < ROUND_OFFS * np.spacing(t):
             raise IntegrationError(
                 f"integration stopped at t = {t:.6g} of {self.end:.6g}: steps vanish beside t there; the state leaves "
                 "every bound, jumps, or the tolerances ask for more than round-off allows"
             )
         h = min(h, self.steps.longest(t))
-        return self.end - t if t + 1.01 * h >= self.end else h
+        until = float(self.outputs[len(self.times)]) if self.steps.lands else self.end
+        return until if t + 1.01 * h >= until else t + h
 
     def _growth(self, error: float, previous: float) -> float:
         if error == 0.0:
@@ -205,7 +208,11 @@ class _Course:
                 break
             self._save(t, step.at(t))
         if reason:
-            self._save(until, step.at(until))
+            if self.steps.lands and until < step.t_new:
+                self.steps.attempt(step.t, until - step.t)
+                self._save(until, self.steps.new_y)
+            else:
+                self._save(until, step.at(until))
             self.accepted += 1
         return reason
 

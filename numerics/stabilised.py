@@ -35,6 +35,7 @@ class StabilisedSteps:
 
     order: int
     rates: int
+    lands = True  # as the rates at its ends are too rough to interpolate with
 
     def __init__(self, rhs: Rate, ops: Any, rtol: float, atol: float) -> None:
         self.rhs, self.ops, self.rtol, self.atol = rhs, ops, rtol, atol
@@ -95,7 +96,10 @@ class StabilisedSteps:
         self._age += 1
 
     def at(self, theta: float) -> Any:
-        """The state at t + theta h of the attempted step by the cubic through both ends and their rates."""
+        """The state at t + theta h of the attempted step by the cubic through both ends and their rates.
+
+        Rough, by up to h x radius times the error of the ends in what is stiff: for stops to be found with.
+        """
         a, b = theta * theta * (3 - 2 * theta), theta * (1 - theta)
         rates = [(b * (1 - theta) * self.h, self.rate), (-b * theta * self.h, self.new_rate)]
         self.ops.combine(self._u, [(1 - a, self.y), (a, self._end), *rates])

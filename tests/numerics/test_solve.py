@@ -116,13 +116,23 @@ def test_tighter_tolerances_give_smaller_errors_in_proportion():
         assert 10 < loose / tight < 1000
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["dp5", "dop853", "auto"])
 def test_output_times_do_not_change_the_solution(method):
     many = np.linspace(0, 20, 301)
     every = solve(pendulum, PENDULUM, many, method=method, rtol=1e-7, atol=1e-9)
     few = solve(pendulum, PENDULUM, many[[7, 300]], method=method, rtol=1e-7, atol=1e-9)
     assert np.array_equal(few.states[0], every.states[7]) and np.array_equal(few.states[1], every.states[300])
     assert few.steps == every.steps
+
+
+@pytest.mark.parametrize("method", ["rkc", "stabilised"])
+def test_steps_that_end_on_output_times_grow_again_after_each(method):
+    rare, fine = [10.0, 10.0 + 1e-6, 20.0], solve(pendulum, PENDULUM, [20.0], method="dop853", rtol=1e-12, atol=1e-12)
+    plain = solve(pendulum, PENDULUM, [20.0], method=method, rtol=1e-7, atol=1e-9)
+    found = solve(pendulum, PENDULUM, rare, method=method, rtol=1e-7, atol=1e-9)
+    assert found.times.tolist() == rare and found.steps <= plain.steps + 4
+    near = np.linalg.norm(plain.states[-1] - fine.states[-1])
+    assert np.linalg.norm(found.states[-1] - fine.states[-1]) < 1.5 * near
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -262,3 +272,32 @@ def test_a_first_step_is_tried_and_progress_ends_at_the_end():
         decay, np.ones(1), [1.0], first_step=0.125, rtol=1e-3, atol=1e-6, progress=lambda t, end: seen.append((t, end))
     )
     assert seen[0] == (0.125, 1.0) and seen[-1] == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("method", ["stabilised", "rkc", "auto"])
+def test_stiff_states_at_output_times_within_long_steps_are_as_near_as_those_at_their_ends(method):
+    """dy/dt = A (y* - y), rates from 1 to 1000: rates at a step's ends are 1000 times as rough as its states."""
+    random = np.random.default_rng(0)
+    Q = np.linalg.qr(random.standard_normal((5, 5)))[0]
+    A, rest = (Q * np.geomspace(1.0, 1e3, 5)) @ Q.T, random.standard_normal(5)
+
+    def rhs(t, y, out):
+        np.copyto(out, A @ (rest - y))
+
+    # A start at rest but for what a tolerance of 1e-4 leaves of it; two tolerances, absolute and relative, a step.
+    start, bound = rest + 1e-6 * random.standard_normal(5), 2e-4 * (1 + np.abs(rest).max())
+    found = solve(rhs, start, np.linspace(0.5, 30.0, 60), method=method, rtol=1e-4, atol=1e-4)
+    assert found.times.tolist() == np.linspace(0.5, 30.0, 60).tolist()
+    assert max(np.abs(y - rest).max() for y in found.states) < bound
+
+
+def test_what_stabilised_steps_interpolate_is_rough_where_their_states_are_not():
+    def rhs(t, y, out):
+        out[0], out[1] = 1e3 * (1.0 - y[0]), 1.0 - y[1]
+
+    steps = DampedSteps(rhs, NumpyVectors(2, np.float64), 1e-4, 1e-4)
+    steps.begin(0.0, np.array([1.0 + 1e-5, 1.0]))
+    steps.longest(0.0)
+    steps.attempt(0.0, 5.0)
+    assert abs(steps.new_y[0] - 1.0) < 1e-5
+    assert abs(steps.at(0.3)[0] - 1.0) > 1e-3
