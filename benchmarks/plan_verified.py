@@ -27,7 +27,7 @@ GOALS = {"mlp": "widest window at loss <= 0.1", "transformer": "widest window at
 OPTIONS = {"mlp": {"lr": 0.01, "steps": 1500}, "transformer": {"lr": 0.005, "steps": 1500}}
 AVERAGE_FROM = 100
 NAMES = ("stop", "body rate 0.1", "head first", "smoothing 0.1", "average checkpoints", "embedding scale 0.3",
-         "freeze the head", "adamw")  # fmt: skip
+         "freeze the head", "head start 0.1", "adamw")  # fmt: skip
 CASES = [(setting, arch) for arch in GOALS for setting in ("objects", "taxonomy", "frames")]
 
 

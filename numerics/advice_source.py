@@ -26,7 +26,7 @@ POINTS = 80  # log-spaced steps that a prediction is read off at
 DENSE = 1500  # evenly spaced ones that a mean of checkpoints is taken over
 # What a network and its kernel at the start depend on.
 NETWORK = ("setting", "formula", "labels", "arch", "layers", "width", "features", "norm", "final_norm", "seed",
-           "embedding_scale", "final_affine")  # fmt: skip
+           "embedding_scale", "head_scale", "final_affine")  # fmt: skip
 Predicted = tuple[Trajectory, np.ndarray, str]
 
 

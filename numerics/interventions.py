@@ -19,7 +19,7 @@ from .start import Start
 if TYPE_CHECKING:
     from .plan import Plan
 
-HEAD = ("head_rate", "weight_decay_head")  # what acts on the head alone
+HEAD = ("head_rate", "head_scale", "weight_decay_head")  # what acts on the head alone
 BODY = ("body_rate", "weight_decay_body", "embedding_scale", "final_norm", "ridge_features")
 ADAPTIVE_LR = 3e-4  # of optimisers whose steps do not shrink with the gradient
 
@@ -87,7 +87,9 @@ class Intervention:
         """
         self._refuse_frozen(start.head_rate, start.body_rate)
         unknown = [
-            name for name in self.options if name not in (*FIELDS, "smoothing", "smoothing_weights", "average_from")
+            name
+            for name in self.options
+            if name not in (*FIELDS, "head_scale", "smoothing", "smoothing_weights", "average_from")
         ]
         if unknown:
             raise InputError(
@@ -99,6 +101,8 @@ class Intervention:
                 f"{self.name}: the final norm holds the length of every feature, so a ridge on H has no effect."
             )
         changes: dict[str, Any] = {FIELDS[name]: value for name, value in self.options.items() if name in FIELDS}
+        if "head_scale" in self.options:
+            changes["W"] = self.options["head_scale"] * start.W
         if "smoothing" in self.options:
             labels = start.attributes.keep(start.labels)
             try:
@@ -161,6 +165,8 @@ def catalogue(
                      "KW times 10, KH times 0.1", {"head_rate": 10.0, "body_rate": 0.1}),
         Intervention("freeze the head", "Train with head_rate=0: the head stays as it starts.", "KW = 0",
                      {"head_rate": 0.0}),
+        Intervention("head start 0.1", "Start the head a tenth as large (head_scale=0.1).", "W(0) times 0.1",
+                     {"head_scale": 0.1}),
         *(_smoothing(eps) for eps in (0.1, 0.3)),
         *(() if attribute is None else (_smoothing(0.1, attribute),)),
         Intervention("decay the head", "Train with weight_decay_head=0.01.", "ridge lam_W = 0.01",

@@ -41,10 +41,10 @@ MOMENTUM = MappingProxyType({"momentum": (0.9, False), "sign": (0.0, False), "mu
 BETAS = (0.9, 0.999)
 # Options that a record tells by their own names.
 RECORDED = ("formula", "labels", "norm", "final_affine", "optimizer", "lr", "momentum", "nesterov", "betas", "batch",
-            "steps", "seed", "snapshots", "kernels", "embedding_scale", "head_rate", "body_rate",
+            "steps", "seed", "snapshots", "kernels", "embedding_scale", "head_scale", "head_rate", "body_rate",
             "smoothing", "smoothing_weights", "average_from", "ridge_features", "hold_out")  # fmt: skip
 # Options that a record tells only where they are not these, so that records from before them stay what they are.
-USUAL = MappingProxyType({"embedding_scale": 1.0, "head_rate": 1.0, "body_rate": 1.0,
+USUAL = MappingProxyType({"embedding_scale": 1.0, "head_scale": 1.0, "head_rate": 1.0, "body_rate": 1.0,
                           "smoothing": 0.0, "smoothing_weights": None, "average_from": None,
                           "ridge_features": 0.0, "hold_out": None})  # fmt: skip
 
@@ -74,6 +74,8 @@ class Plan:
         False: no final norm, logits are W times the body's output.
     embedding_scale : float
         Multiplies the tokens' embeddings (the MLP's codes): how strongly contexts share parameters by their attributes.
+    head_scale : float
+        Multiplies the head's start: its entries start at standard deviation 0.02 head_scale.
     optimizer : "sgd", "momentum", "adamw", "sign" or "muon"
         As torch.optim has them; `sign` is `sign_descent.SignDescent`.  Muon's steps go to matrices, the head among
         them; the rest takes AdamW's.
@@ -154,6 +156,7 @@ class Plan:
     kernels: int
     final_norm: bool
     embedding_scale: float
+    head_scale: float
     head_rate: float
     body_rate: float
     smoothing: Smoothing | None
@@ -194,6 +197,7 @@ class Plan:
         kernels: int = 0,
         final_norm: bool = True,
         embedding_scale: float = 1.0,
+        head_scale: float = 1.0,
         head_rate: float = 1.0,
         body_rate: float = 1.0,
         smoothing: float = 0.0,
@@ -232,6 +236,7 @@ class Plan:
             "snapshots": snapshots,
             "kernels": 0 if kernels == 0 else whole("kernels", kernels, 2, snapshots),
             "embedding_scale": number("embedding_scale", embedding_scale),
+            "head_scale": number("head_scale", head_scale),
             "head_rate": number("head_rate", head_rate, zero=True),
             "body_rate": number("body_rate", body_rate, zero=True),
             "smoothing": Smoothing.of(Attributes(formula).keep(labels), smoothing, smoothing_weights),
@@ -296,7 +301,7 @@ class Plan:
             "steps": self.steps,
             "d": self.features,
             "seed": self.seed,
-            "head_std": HEAD_STD,
+            "head_std": HEAD_STD * self.head_scale,
             "final_norm": self._describe_norm(),
             "loss": "cross-entropy, mean over contexts",
             "body_depth": self.layers if self.arch == "mlp" else None,

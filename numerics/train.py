@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..theory.errors import InputError
+from .interruption import held_interrupt
 from .options import whole
 from .runs import save_run
 
@@ -38,7 +39,7 @@ TIMED_STEPS, TIMED_CONTEXTS = 20, 4  # what an estimate of the time is taken fro
 def train(setting: str, out: str | os.PathLike, *, progress: Progress | None = None, **options: Any) -> Path:
     """Train a small network on a setting and record the run.
 
-    A run that is interrupted leaves NAME.partial, written every half minute, and goes on from it, to the same arrays
+    A run that is interrupted leaves NAME.partial, written then and every half minute, and goes on from it, to the same arrays
     bit for bit, when it is started again with the same settings.
 
     Parameters
@@ -53,7 +54,7 @@ def train(setting: str, out: str | os.PathLike, *, progress: Progress | None = N
         What to train and how, as `plan.Plan` takes it: `formula`, `labels`, `arch`, `layers`, `width`, `features`,
         `norm`, `final_affine`, `optimizer`, `lr`, `momentum`, `nesterov`, `betas`, `schedule`, `warmup`, `final_lr`,
         `drop_every`, `drop_factor`, `weight_decay`, `weight_decay_head`, `weight_decay_body`, `batch`, `steps`,
-        `seed`, `snapshots`, `kernels`, `final_norm`, `embedding_scale`, `head_rate`, `body_rate`, `smoothing`,
+        `seed`, `snapshots`, `kernels`, `final_norm`, `embedding_scale`, `head_scale`, `head_rate`, `body_rate`, `smoothing`,
         `smoothing_weights`, `average_from`, `ridge_features`, `hold_out`.
 
     Returns
@@ -219,16 +220,20 @@ def _train(plan: Plan, stem: Path, progress: Progress | None) -> Path:
 def _run(training: Training, recording: Recording, partial: Path, progress: Progress | None) -> None:
     """Step to the end; a saved state is one before its step is recorded, so that going on records it."""
     last, saved = training.plan.steps, time.monotonic()
-    while True:
-        if time.monotonic() - saved > SAVE_EVERY:
-            save_partial(partial, training, recording)
-            saved = time.monotonic()
-        recording.take(training)
-        if progress and (training.step % max(1, last // 100) == 0 or training.step == last):
-            progress(training.step, last)
-        if training.step == last:
-            return
-        training.advance()
+    with held_interrupt() as interrupted:  # between two steps, where a state is whole
+        while True:
+            stop = interrupted()
+            if stop or time.monotonic() - saved > SAVE_EVERY:
+                save_partial(partial, training, recording)
+                saved = time.monotonic()
+            if stop:
+                raise KeyboardInterrupt
+            recording.take(training)
+            if progress and (training.step % max(1, last // 100) == 0 or training.step == last):
+                progress(training.step, last)
+            if training.step == last:
+                return
+            training.advance()
 
 
 def _finished(plan: Plan, stem: Path) -> bool:

@@ -38,7 +38,10 @@ def build(plan: Plan) -> Network:
         if plan.arch == "mlp"
         else TransformerBody(positions=plan.contexts.tokens.shape[1], norm=plan.norm, **sizes)
     )
-    return Network(body, plan.features, plan.contexts.n_labels, plan.norm, plan.final_affine, plan.final_norm)
+    network = Network(body, plan.features, plan.contexts.n_labels, plan.norm, plan.final_affine, plan.final_norm)
+    with torch.no_grad():
+        network.head.weight *= plan.head_scale
+    return network
 
 
 def optimizers(network: Network, plan: Plan) -> list[torch.optim.Optimizer]:

@@ -181,6 +181,16 @@ def test_rates_act_on_the_flow_as_on_time():
     )
 
 
+def test_a_smaller_head_starts_from_the_same_kernel_and_features():
+    start = Start.of(example_run())
+    small = next(each for each in catalogue(24, 64, 100, False) if each.name == "head start 0.1").start(start)
+    assert np.array_equal(small.W, 0.1 * start.W) and small.kernel is start.kernel and small.F is start.F
+    with pytest.raises(InputError, match="head start 0.1: the head is frozen"):
+        next(each for each in catalogue(24, 64, 100, False) if each.name == "head start 0.1").start(
+            replace(start, head_rate=0.0)
+        )
+
+
 def test_the_outlook_follows_the_theory():
     start = Start.of(example_run())
     assert outlook(replace(start, body_rate=0.0)).phase == "permanent"

@@ -115,7 +115,7 @@ def test_rates_follow_the_schedule():
 linear_bodies = st.fixed_dictionaries(
     {"lr": st.sampled_from([0.02, 0.05]), "seed": st.integers(0, 100)},
     optional={
-        "head_rate": rates, "body_rate": rates, "embedding_scale": st.sampled_from([0.5, 2.0]),
+        "head_rate": rates, "body_rate": rates, "embedding_scale": st.sampled_from([0.5, 2.0]), "head_scale": st.sampled_from([0.1, 3.0]),
         "weight_decay_head": st.sampled_from([0.05, 0.2]), "weight_decay_body": st.sampled_from([0.05, 0.2]),
         "smoothing": st.sampled_from([0.1, 0.4]),
         "optimizer": st.just("momentum"), "final_norm": st.just(False),
@@ -209,6 +209,12 @@ def test_the_scale_multiplies_the_tokens_embeddings(arch):
     assert (after - before).abs().max() > 1e-2  # control
 
 
+def test_the_head_s_scale_multiplies_its_start_and_nothing_else():
+    plain, scaled = training(), training(head_scale=0.1)
+    torch.testing.assert_close(scaled.network.head.weight, 0.1 * plain.network.head.weight)
+    assert torch.equal(scaled.network.embeddings(plain.tokens), plain.network.embeddings(plain.tokens))
+
+
 @settings(max_examples=10, deadline=None)
 @given(hold_out=st.sampled_from([1, 2, (0,), (1, 5)]), batch=st.none() | st.just(3), seed=st.integers(0, 50))
 def test_held_out_labels_are_seen_by_no_step(hold_out, batch, seed):
@@ -255,7 +261,7 @@ def test_without_a_final_norm_embeddings_are_the_bodys_output():
 
 @settings(max_examples=20, deadline=None)
 @given(options=st.fixed_dictionaries({}, optional={
-    "optimizer": st.sampled_from(AVAILABLE), "head_rate": rates, "body_rate": rates, "embedding_scale": rates,
+    "optimizer": st.sampled_from(AVAILABLE), "head_rate": rates, "body_rate": rates, "embedding_scale": rates, "head_scale": rates,
     "smoothing": st.sampled_from([0.1, 0.4]), "average_from": st.integers(0, 30), "hold_out": st.integers(1, 2),
     "batch": st.integers(1, 4), "kernels": st.integers(2, 5),
 }), final=st.sampled_from([{}, {"final_norm": False}, {"final_norm": False, "ridge_features": 0.1}]))  # fmt: skip
@@ -301,6 +307,7 @@ def test_training_goes_on_from_its_state_bit_for_bit(options):
         ({"body_rate": float("inf")}, "body_rate: inf"),
         ({"head_rate": 0, "body_rate": 0}, "head_rate, body_rate: both are 0"),
         ({"embedding_scale": 0.0}, "embedding_scale: 0.0; give a finite number > 0"),
+        ({"head_scale": -1.0}, "head_scale: -1.0; give a finite number > 0"),
         ({"smoothing": 1.0}, "smoothing: 1.0; give a finite number >= 0 and < 1"),
         ({"smoothing": 0.1, "smoothing_weights": {"c": 1}}, "c"),
         ({"smoothing": 0.1, "smoothing_weights": {"a": "1/2"}}, "1"),
