@@ -20,6 +20,8 @@ test-gpu:
 bench-gpu:
 	mkdir -p benchmarks/results
 	$(PYTHON) benchmarks/gpu.py --out benchmarks/results/gpu.json
+	$(PYTHON) benchmarks/ensembles_gpu.py > benchmarks/results/ensembles_gpu.part
+	mv benchmarks/results/ensembles_gpu.part benchmarks/results/ensembles_gpu.json
 
 SOURCES := $(shell find theory numerics proofs ufmflow -type f -not -path '*/__pycache__/*') setup.cfg pyproject.toml
 

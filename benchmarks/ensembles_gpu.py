@@ -1,6 +1,7 @@
 """How many reduced trajectories does a GPU integrate in a second, beside diffrax's vmap on the same GPU?
 
-Run on a machine with a GPU: python benchmarks/ensembles_gpu.py > benchmarks/results/ensembles_gpu.json
+Run on a machine with a GPU: python benchmarks/ensembles_gpu.py > benchmarks/results/ensembles_gpu.json, or `make
+bench-gpu`; it needs numpy, scipy, sympy, xarray, CuPy and a C compiler.
 The problem is that of ensembles.py with 10^6 members; wall time with transfers, best of three, compilation apart.  Without
 diffrax its row is left out.
 
@@ -14,12 +15,19 @@ import os
 import sys
 import time
 from datetime import date
+from pathlib import Path
 
 import numpy as np
-from ensembles import ATOL, END, problem_of, row, scalar_source
 
-from ufmflow.numerics import ensemble_cuda, ensemble_native
-from ufmflow.numerics.trajectory import versions
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tests.gpu.offline import prepare
+
+prepare()
+
+from ensembles import ATOL, END, problem_of, row, scalar_source  # noqa: E402
+
+from ufmflow.numerics import ensemble_cuda, ensemble_native  # noqa: E402
+from ufmflow.numerics.trajectory import versions  # noqa: E402
 
 MEMBERS = 10**6
 

@@ -21,7 +21,7 @@ COMMANDS = {
     "recording_cost": "python benchmarks/recording_cost.py > benchmarks/results/recording_cost.json",
     "forecast_seeds": "python benchmarks/forecast_seeds.py RUNS && python benchmarks/forecast_seeds.py RUNS --collect",
     "gpu": "make bench-gpu",
-    "ensembles_gpu": "python benchmarks/ensembles_gpu.py > benchmarks/results/ensembles_gpu.json",
+    "ensembles_gpu": "make bench-gpu",
 }
 CASES = {
     "L": "full flow, cross-entropy, V = m = 1024, d = 256, rtol 1e-6, t <= 1e4",

@@ -156,7 +156,7 @@ def work_precision(result):
     rows = [
         [r["method"], exponent(r["rtol"], 0), f"{r['evaluations']:,}", *["reference"] * 3] if r.get("reference") else
         [r["method"], exponent(r["rtol"], 0), f"{r['evaluations']:,}",
-         *(exponent(r[k]) for k in ("error", "loss_error", "path_error"))]
+         *(exponent(r[k]) if k in r else "-" for k in ("error", "loss_error", "path_error"))]
         for r in target or []
     ]  # fmt: skip
     return lines + table(

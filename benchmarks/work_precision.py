@@ -24,6 +24,7 @@ from scipy.integrate import solve_ivp
 from ufmflow.numerics.full_flow import FullFlow
 from ufmflow.numerics.matrices import MatrixFlow
 from ufmflow.numerics.solve import solve
+from ufmflow.numerics.steady_state import steady_state
 from ufmflow.numerics.trajectory import versions
 from ufmflow.theory.model import UFM
 
@@ -126,6 +127,10 @@ def target():
         rows.append(
             row(method, rtol, count, apart, loss_error=abs(full.loss(y[-1]) / loss - 1), path_error=float(path))
         )
+    found = steady_state(full.rhs, start, times[-1], rtol=1e-6, atol=1e-9)
+    apart = np.linalg.norm(gram(found.states[0]) - expected) / np.linalg.norm(expected)
+    loss_error = abs(full.loss(found.states[0]) / loss - 1)
+    rows.append(row("steady", 1e-6, found.evaluations, apart, loss_error=loss_error))
     return rows
 
 
