@@ -15,19 +15,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..theory.attributes import Attributes
 from ..theory.errors import InputError
-from .gates import GateExpansion
 from .integrate import IntegrationError, Progress
 from .observe import observe
-from .plan import Plan
 from .runs import Run
-from .train import reproducible
-from .training_steps import Training
 from .trajectory import Trajectory
+
+try:
+    import torch
+    from torch import Tensor
+
+    from .gates import GateExpansion
+    from .plan import Plan
+    from .train import reproducible
+    from .training_steps import Training
+except ImportError as error:
+    raise InputError("level: gated forecasts need PyTorch; pip install 'ufmflow[train]', or choose another.") from error
 
 ORDERS = {"gated_linear": 0, "gated": 1, "gated_doubling": 1}
 SAME = 1e-4  # of the recorded start, beyond rounding in another version of torch

@@ -124,6 +124,23 @@ def test_every_public_name_is_there_or_says_what_it_needs():
     assert set(ufmflow.__all__) <= set(dir(ufmflow))
 
 
+def test_without_pytorch_every_public_name_is_there_or_says_what_it_needs():
+    code = (
+        "import sys\n"
+        "class NoTorch:\n"
+        "    def find_spec(name, *rest):\n"
+        "        if name.split('.')[0] == 'torch': raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, NoTorch)\n"
+        "import ufmflow\n"
+        "for name in ufmflow.__all__:\n"
+        "    try: getattr(ufmflow, name)\n"
+        "    except ufmflow.InputError as error: assert 'pip install' in str(error); print(name)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert set(found.stdout.split()) == {"StrataRecorder", "forecast_network", "train", "train_seeds"}
+
+
 def test_version_is_stated_once_and_the_same_everywhere():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
