@@ -1,7 +1,13 @@
-"""Self-contained HTML pages from the package's templates (no network, no scripts), and figures as SVG."""
+"""Self-contained HTML pages from the package's templates, and figures as SVG.
+
+A page loads nothing: its policy allows images that it carries, and the one script that the package put there, known by
+its hash.  Whatever text a run brings, no other script runs.
+"""
 
 import base64
+import hashlib
 import io
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,11 +17,29 @@ import jinja2
 from ..theory.errors import InputError
 
 
-def render(template: str, **values: Any) -> str:
-    """The page of a template; text is escaped, and a name that the template misses is an error."""
-    loader = jinja2.FunctionLoader(lambda name: files(__package__).joinpath(name).read_text(encoding="utf-8"))
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, loader=loader)
-    return environment.get_template(template).render(**values)
+def render(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
+    """The page of a template; text is escaped, and a name that the template misses is an error.
+
+    Parameters
+    ----------
+    template : file of the package
+    scripts : files of the package that make the page's script, in this order
+    values : what the template names
+    """
+
+    def read(name: str) -> str:
+        return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+    script = "".join(map(read, scripts))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+        + (f"script-src 'sha256-{digest}'" if script else "script-src 'none'")
+    )
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, loader=jinja2.FunctionLoader(read)
+    )
+    return environment.get_template(template).render(script=script, policy=policy, **values)
 
 
 def svg_of(figure: Any) -> bytes:
@@ -28,9 +52,9 @@ def svg_of(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def image(svg: bytes) -> str:
-    """The address of an image that a page carries with it."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+def image(content: bytes, kind: str = "svg+xml") -> str:
+    """The address of an image (`svg+xml` or `png`) that a page carries with it."""
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode()
 
 
 def folder_for(out: str | Path) -> Path:

@@ -1,115 +1,226 @@
-"""Figures: stratum shares, singular values, loss, and Gram matrices sorted by attribute.  Each returns (fig, ax).
+"""Figures of trajectories: stratum shares, singular values, loss, semantic window, Gram matrices, embeddings.
 
-Colours are the colour-blind-safe palette of Okabe and Ito 2008, line styles vary with them for greyscale print.
+Colours are the colour-blind-safe palette of Okabe and Ito 2008; line styles and markers vary with them, so that
+greyscale print tells them apart, too.  Every figure takes its look from `style.mplstyle`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.style
 import numpy as np
 
+from ..theory.errors import InputError
+from .gram_plots import centred_cosine, gram_figure
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .trajectory import Trajectory
+    from .trajectory import Trajectory, Window
+
+__all__ = ["Plots", "centred_cosine", "house_color", "house_style", "log_spaced", "log_time_axis", "mark_window",
+           "recorded_times"]  # fmt: skip
 
 STYLE = Path(__file__).parent / "style.mplstyle"
 LINES = ("-", "--", "-.", ":")
 MARKERS = "osD^vP*"
+NAMES = {"w": "W", "h": "H", "z": "Z = WH"}
 
 
 class Plots:
-    """Figures of one trajectory, or of a trajectory (lines) over an observed one (dots)."""
+    """Figures of one trajectory (lines), over an observed one (dots) or over several, such as seeds (dots and bands).
+
+    Each method returns (fig, ax), or (fig, axes) where it draws several panels.  `observed` is a trajectory, or a list
+    of them: dots are then their mean, bands reach from the least to the largest.  `ax` draws into axes that exist.
+
+    Examples
+    --------
+    >>> from ufmflow.numerics.runs import example_run
+    >>> from ufmflow.numerics.forecast import forecast
+    >>> run = example_run()
+    >>> fig, ax = forecast(run, level="modes").plot.shares(observed=run)
+    >>> ax.get_ylabel()
+    'share of the Gram of $H$'
+    """
 
     def __init__(self, trajectory: "Trajectory"):
         self.trajectory = trajectory
 
-    def shares(self, observed: "Trajectory | None" = None, ax: "Axes | None" = None) -> "tuple[Figure, Any]":
+    def shares(
+        self, observed: "Trajectory | Sequence[Trajectory] | None" = None, ax: "Axes | None" = None
+    ) -> "tuple[Figure, Any]":
         """Shares of the strata in the Gram matrix of H over log time; the semantic window is shaded."""
         with house_style():
             fig, ax = _axes(ax)
-            self._strata(ax, "share_H", observed)
-            _shade(ax, (observed or self.trajectory).window())
+            self._strata(ax, "share_H", self._seen(observed))
+            mark_window(ax, (self._seen(observed) or [self.trajectory])[0].window())
             ax.set(ylabel="share of the Gram of $H$", ylim=(0, 1))
             return fig, ax
 
     def singular_values(
-        self, letter: str = "z", observed: "Trajectory | None" = None, ax: "Axes | None" = None
+        self,
+        letter: str = "z",
+        observed: "Trajectory | Sequence[Trajectory] | None" = None,
+        ax: "Axes | None" = None,
     ) -> "tuple[Figure, Any]":
-        """Singular values of W, H or Z = W H on the strata over log time."""
+        """Singular values of W, H or Z = W H (`letter` w, h or z) on the strata over log time."""
+        if letter not in NAMES:
+            raise InputError(f"letter: {letter!r} has no singular values; choose w, h or z.")
         with house_style():
             fig, ax = _axes(ax)
-            self._strata(ax, letter, observed)
-            name = {"w": "W", "h": "H", "z": "Z = WH"}[letter]
-            ax.set(ylabel=f"singular value of ${name}$")
+            self._strata(ax, letter, self._seen(observed))
+            ax.set(ylabel=f"singular value of ${NAMES[letter]}$")
             return fig, ax
 
-    def loss(self, observed: "Trajectory | None" = None, ax: "Axes | None" = None) -> "tuple[Figure, Any]":
+    def loss(
+        self, observed: "Trajectory | Sequence[Trajectory] | None" = None, ax: "Axes | None" = None
+    ) -> "tuple[Figure, Any]":
         """Loss over time, both logarithmic."""
         with house_style():
             fig, ax = _axes(ax)
-            data = self.trajectory.data
-            ax.plot(data["time"], data["loss"], "-", color=house_color(0), label="forecast" if observed else None)
-            if observed is not None:
-                ax.plot(
-                    observed.data["time"], observed.data["loss"], "o", color=house_color(1), label="observed",
-                    mfc="none",
-                )
-                ax.legend()
-            log_time_axis(ax, self.trajectory.time)
-            _shade(ax, (observed or self.trajectory).window())
+            self._curve(ax, "loss", self._seen(observed))
+            mark_window(ax, (self._seen(observed) or [self.trajectory])[0].window())
             ax.set(yscale="log", ylabel="loss")
             return fig, ax
 
-    def gram(self, times: Any = None, observed: "Trajectory | None" = None) -> "tuple[Figure, Any]":
-        """Centred cosine Gram matrices of H at log-spaced times, sorted by attribute; observed ones below."""
-        with house_style():
-            rows = [self.trajectory] if observed is None else [self.trajectory, observed]
-            chosen = log_spaced(self.trajectory.time, 5) if times is None else np.atleast_1d(times)
-            import matplotlib.pyplot as plt
+    def window(
+        self, observed: "Trajectory | Sequence[Trajectory] | None" = None, ax: "Axes | None" = None
+    ) -> "tuple[Figure, Any]":
+        """The semantic index over log time, with the window's onset, peak and end marked on it.
 
-            fig, axes = plt.subplots(
-                len(rows), len(chosen), figsize=(1.7 * len(chosen) + 0.7, 1.75 * len(rows) + 0.35), squeeze=False
-            )
-            for row, trajectory in zip(axes, rows, strict=True):
-                for ax, time in zip(row, chosen, strict=True):
-                    image = ax.imshow(centred_cosine(trajectory.gram(time)), vmin=-1, vmax=1)
-                    _block_lines(ax, trajectory.attributes.shape)
-                    ax.set(xticks=[], yticks=[])
-            for ax, time in zip(axes[0], chosen, strict=True):
-                ax.set_title(f"t = {time:.3g}", fontsize=9)
-            for row, name in zip(axes, ("forecast", "observed") if observed is not None else ("",), strict=True):
-                row[0].set_ylabel(name)
-            bar = fig.colorbar(image, ax=axes, shrink=0.8, pad=0.01, ticks=[-1, 0, 1])
-            bar.set_label("centred cosine")
+        1: attributes only, 0: collapsed.  The window is where the index has half its maximum or more.
+        """
+        with house_style():
+            fig, ax = _axes(ax)
+            seen = self._seen(observed)
+            self._curve(ax, "semantic_index", seen)
+            found = (seen or [self.trajectory])[0].window()
+            mark_window(ax, found)
+            ax.axhline(0, color="0.6", lw=0.6, zorder=0)
+            ax.set(ylabel="semantic index")
+            if found is not None:
+                ax.axhline(found.height / 2, color="0.6", lw=0.8, ls=(0, (4, 3)), zorder=0)
+                _label_window(ax, found)
+            return fig, ax
+
+    def panels(self, observed: "Trajectory | Sequence[Trajectory] | None" = None) -> "tuple[Figure, Any]":
+        """Shares, semantic window, singular values of the logits, and loss, side by side."""
+        import matplotlib.pyplot as plt
+
+        with house_style():
+            fig, axes = plt.subplots(2, 2, figsize=(8.6, 5.6))
+            self.shares(observed, axes[0, 0])
+            self.window(observed, axes[0, 1])
+            self.singular_values("z", observed, axes[1, 0])
+            self.loss(observed, axes[1, 1])
+            for letter, ax in zip("abcd", axes.flat, strict=True):
+                ax.set_title(letter, loc="left", fontweight="bold", fontsize=9)
+            for ax in axes[0]:
+                ax.set_xlabel("")
+            for ax in axes.flat[1:]:  # the first panel's says what lines and dots are
+                if ax.get_legend() is not None:
+                    ax.get_legend().remove()
             return fig, axes
 
-    def _strata(self, ax: "Axes", variable: str, observed: "Trajectory | None") -> None:
+    def gram(
+        self, times: Any = None, observed: "Trajectory | None" = None, by: "str | Sequence[str] | None" = None
+    ) -> "tuple[Figure, Any]":
+        """Centred cosine Gram matrices of H, sorted by attribute; observed ones below.
+
+        Parameters
+        ----------
+        times : the recorded times nearest to these; five log-spaced ones if None
+        observed : trajectory for a second row
+        by : attributes to sort by, outermost first; the formula's order if None
+
+        Raises
+        ------
+        InputError
+            For unknown attributes, and for more contexts than a figure can show.
+        """
+        chosen = recorded_times(self.trajectory.time, times, 5)
+        rows = {"": self.trajectory} if observed is None else {"forecast": self.trajectory, "observed": observed}
+        with house_style():
+            return gram_figure(rows, chosen, by)
+
+    def embedding(
+        self, times: Any = None, observed: "Trajectory | None" = None, method: str = "mds"
+    ) -> "tuple[Figure, Any]":
+        """The contexts as points of a plane, by their centred cosines; observed ones below, turned onto the first row.
+
+        Parameters
+        ----------
+        times : the recorded times nearest to these; five log-spaced ones if None
+        observed : trajectory for a second row
+        method : "mds" (every distance counts) or "pca" (one plane for all times), see `numerics.configurations`
+
+        Raises
+        ------
+        InputError
+            For an unknown method, and for more contexts than a figure can show.
+        """
+        from .embedding_plots import embedding_figure
+
+        chosen = recorded_times(self.trajectory.time, times, 5)
+        rows = {"": self.trajectory} if observed is None else {"forecast": self.trajectory, "observed": observed}
+        with house_style():
+            return embedding_figure(rows, chosen, method)
+
+    def _seen(self, observed: "Trajectory | Sequence[Trajectory] | None") -> "list[Trajectory]":
+        """The observed trajectories, each of the structure that is drawn."""
+        found = [] if observed is None else list(observed) if isinstance(observed, Sequence) else [observed]
+        for one in found:
+            if one.attributes != self.trajectory.attributes:
+                raise InputError(
+                    f"observed: it has {one.attributes}, but the lines are of {self.trajectory.attributes}; give runs "
+                    "of one structure."
+                )
+        return found
+
+    def _strata(self, ax: "Axes", variable: str, seen: "list[Trajectory]") -> None:
         data = self.trajectory.data
         for i, A in enumerate(self.trajectory.attributes.names[1:]):
             # The eighth stratum has the first one's colour, so neither its line nor its marker.
             color, line, marker = house_color(i), LINES[(i + 2 * (i // 7)) % 4], MARKERS[(i + i // 7) % 7]
             ax.plot(data["time"], data[variable].sel(stratum=A), line, color=color, label=A)
-            if observed is not None:
-                ax.plot(
-                    observed.data["time"],
-                    observed.data[variable].sel(stratum=A),
-                    marker,
-                    color=color,
-                    mfc="none",
-                )
+            _dots(ax, [(one.time, one.data[variable].sel(stratum=A).values) for one in seen], marker, color)
         log_time_axis(ax, self.trajectory.time)
-        ax.legend(title="line: forecast, dots: observed" if observed is not None else None, title_fontsize=8)
+        many = len(self.trajectory.attributes.names) > 5
+        ax.legend(title=f"line: forecast\n{_dots_are(seen)}" if seen else None, title_fontsize=8, alignment="left",
+                  **({"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if many else {}))  # fmt: skip
+
+    def _curve(self, ax: "Axes", variable: str, seen: "list[Trajectory]") -> None:
+        data = self.trajectory.data
+        ax.plot(data["time"], data[variable], "-", color=house_color(0), label="forecast" if seen else None)
+        label = "observed" if len(seen) == 1 else f"{len(seen)} observed"
+        _dots(ax, [(one.time, one.data[variable].values) for one in seen], "o", house_color(1), label)
+        log_time_axis(ax, self.trajectory.time)
+        if seen:
+            ax.legend()
 
 
-def centred_cosine(gram: np.ndarray) -> np.ndarray:
-    """Cosines between the rows of H less their mean, from the Gram matrix (m, m); 0 for a row that is the mean."""
-    centred = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
-    norms = np.sqrt(np.clip(np.diag(centred), 0.0, None))
-    scale = np.outer(norms, norms)
-    return np.divide(centred, scale, out=np.zeros_like(centred), where=scale > 1e-300)
+def _dots(
+    ax: "Axes", series: list[tuple[np.ndarray, np.ndarray]], marker: str, color: str, label: str | None = None
+) -> None:
+    """Observed values; of several series their mean, with a band from the least to the largest.
+
+    Series are read at the first one's times as far as all go.
+    """
+    if not series:
+        return
+    time, values = series[0]
+    if len(series) > 1:
+        time = time[time <= min(at[-1] for at, _ in series)]
+        stack = np.stack([np.interp(time, at, one) for at, one in series])
+        ax.fill_between(time, stack.min(axis=0), stack.max(axis=0), color=color, alpha=0.25, lw=0)
+        values = stack.mean(axis=0)
+    ax.plot(time, values, marker, color=color, mfc="none", label=label)
+
+
+def _dots_are(seen: "list[Trajectory]") -> str:
+    return "dots: observed" if len(seen) == 1 else f"dots: mean of {len(seen)} observed\nband: least to largest"
 
 
 def log_spaced(times: np.ndarray, count: int) -> np.ndarray:
@@ -117,6 +228,22 @@ def log_spaced(times: np.ndarray, count: int) -> np.ndarray:
     positive = times[times > 0]
     wanted = np.geomspace(positive[0], positive[-1], count)
     return positive[[int(np.argmin(np.abs(np.log(positive / time)))) for time in wanted]]
+
+
+def recorded_times(recorded: np.ndarray, times: Any, count: int) -> np.ndarray:
+    """The recorded times nearest to the given ones, or at most `count` log-spaced ones if None; each once, in order.
+
+    Raises
+    ------
+    InputError
+        When a time is not finite, or none is given.
+    """
+    if times is None:
+        return np.unique(log_spaced(recorded, count)) if np.any(recorded > 0) else recorded[-1:]
+    wanted = np.atleast_1d(np.asarray(times, dtype=float))
+    if wanted.size == 0 or not np.all(np.isfinite(wanted)):
+        raise InputError(f"times: {times!r} holds no finite times; give some between {recorded[0]} and {recorded[-1]}.")
+    return np.unique(recorded[np.argmin(np.abs(recorded[:, None] - wanted.ravel()), axis=0)])
 
 
 def house_style() -> Any:
@@ -147,15 +274,20 @@ def log_time_axis(ax: "Axes", times: np.ndarray) -> None:
     ax.set_xlabel("time (learning rate × steps)")
 
 
-def _shade(ax: "Axes", window: Any) -> None:
+def mark_window(ax: "Axes", window: "Window | None") -> None:
+    """Shade a semantic window behind a plot over time, with a line at its peak."""
     if window is not None:
         ax.axvspan(window.onset, window.end, color="0.9", zorder=0)
         ax.axvline(window.peak, color="0.7", lw=0.8, zorder=0)
 
 
-def _block_lines(ax: "Axes", shape: tuple[int, ...]) -> None:
-    """Lines between the values of the first attribute."""
-    m = int(np.prod(shape))
-    for at in range(m // shape[0], m, m // shape[0]):
-        ax.axhline(at - 0.5, color="k", lw=0.5)
-        ax.axvline(at - 0.5, color="k", lw=0.5)
+def _label_window(ax: "Axes", window: "Window") -> None:
+    """Onset, peak and end by name, on the curve where the index has half its height, or all of it."""
+    places = (("onset", ">", window.height / 2), ("peak", "^", window.height), ("end", "<", window.height / 2))
+    right = ax.get_xlim()[1]
+    for name, marker, height in places:
+        at = getattr(window, name)
+        ax.plot(at, height, marker, color="black", ms=6, clip_on=False, zorder=4)
+        side = "right" if at >= right else "left"
+        ax.annotate(name, (at, height), xytext=(-6 if side == "right" else 6, 6), textcoords="offset points", ha=side,
+                    fontsize=8)  # fmt: skip

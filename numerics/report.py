@@ -1,4 +1,8 @@
-"""The cross-check as one self-contained HTML page (no network, no scripts), beside its figures and numbers."""
+"""The cross-check as one self-contained HTML page, beside its figures and numbers.
+
+The page needs no network.  A slider through the recorded times shows Gram matrices and shares; without JavaScript, and
+in print, the figures alone stand for all times.
+"""
 
 import json
 from pathlib import Path
@@ -12,7 +16,7 @@ from ..theory.model import UFM
 from ..theory.system import derive
 from .crosscheck import Check, Comparison
 from .pages import folder_for, image, render, svg_of
-from .plots import log_spaced
+from .report_frames import frames_of
 from .runs import Run, write_whole
 from .strata import matrix_eigenvalues
 from .trajectory import Window
@@ -52,9 +56,9 @@ def write_report(check: Check, out: str | Path) -> Path:
     InputError
         When the folder cannot be made or is a file.
     """
-    figures = _figures(check)
-    page = _page(check, figures)
     folder = folder_for(out)
+    figures, axes = _figures(check)
+    page = _page(check, figures, frames_of(check, axes))
     for name, svg in figures.items():
         write_whole(folder / f"{name}.svg", svg)
     write_whole(folder / "check.json", (json.dumps(check.to_dict(), indent=1) + "\n").encode())
@@ -62,21 +66,23 @@ def write_report(check: Check, out: str | Path) -> Path:
     return folder / "index.html"
 
 
-def _figures(check: Check) -> dict[str, bytes]:
+def _figures(check: Check) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The figures as SVG, and the axes of those over time."""
     run, held = check.run, check.trajectories[check.designated]
-    made = {
-        "gram": held.plot.gram(log_spaced(run.time, 5), observed=run),
+    over_time = {
         "shares": held.plot.shares(run),
         "loss": held.plot.loss(run),
         "singular_values": held.plot.singular_values("z", run),
     }
-    return {name: svg_of(figure) for name, (figure, _) in made.items()}
+    made = {"gram": held.plot.gram(observed=run), **over_time}
+    return {name: svg_of(figure) for name, (figure, _) in made.items()}, {name: ax for name, (_, ax) in over_time.items()}
 
 
-def _page(check: Check, figures: dict[str, bytes]) -> str:
+def _page(check: Check, figures: dict[str, bytes], frames: dict[str, Any]) -> str:
     run = check.run
     return render(
         "report.html",
+        scripts=("player.js", "report.js"),
         check=check,
         run=run,
         levels=[(level, LEVELS.get(level, ""), found) for level, found in check.forecasts.items()],
@@ -85,6 +91,8 @@ def _page(check: Check, figures: dict[str, bytes]) -> str:
                 for i, s in enumerate(run.attributes.strata[1:])],
         kernel=_kernel_rows(check),
         **_equations(run),
+        frames=frames,
+        gradient=", ".join(f"rgb({r} {g} {b})" for r, g, b in frames["colours"][::31]),
         images={name: image(svg) for name, svg in figures.items()},
         window=[(what, _window(found, run)) for what, found in check.windows.items()],
         meta=run.meta,
