@@ -10,7 +10,7 @@ import numpy as np
 
 from ..theory.errors import InputError
 from .loaders import read_arrays
-from .runs import write_whole
+from .runs import UNFINISHED, write_whole
 
 SERIES = ("H", "W", "feature_norm", "final_gain", "final_bias", "loss", "time")
 ONCE = ("rate", "kernel_init")
@@ -67,6 +67,8 @@ class RecordingFolder:
     def remove(self) -> None:
         """Remove the folder and what it holds of ours."""
         self.forget(self.recorded())
+        for left in self.path.glob(f"{UNFINISHED}*"):
+            left.unlink()  # of a process that was killed while it wrote
         self.settings.unlink()
         self.path.rmdir()
 

@@ -29,6 +29,7 @@ from .observe import observe
 from .trajectory import Trajectory, in_formula_order
 
 REQUIRED = ("step", "H", "W", "loss", "label")
+UNFINISHED = ".ufmflow-"  # begins the name of a file that is being written
 OPTIONAL = ("feature_norm", "kernel_init", "time", "kernel", "kernel_step", "final_gain", "final_bias")
 
 
@@ -252,7 +253,7 @@ def save_run(
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or as it was before."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".ufmflow-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

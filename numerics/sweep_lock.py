@@ -120,7 +120,9 @@ def read_log(store: str | os.PathLike) -> list[dict[str, Any]]:
     another process had committed meanwhile."""
     entries = []
     for file in sorted((Path(store) / ".ufmflow" / "log").glob("*.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):  # a full disk may have cut the last line
-                entries.append(json.loads(line))
-    return sorted(entries, key=lambda entry: entry["time"])
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError, TypeError, RecursionError):  # a full disk may have cut the last line
+                entry = json.loads(line)
+                if isinstance(entry, dict) and {"event", "chunk", "time"} <= set(entry):
+                    entries.append((float(entry["time"]), entry))
+    return [entry for _, entry in sorted(entries, key=lambda pair: pair[0])]

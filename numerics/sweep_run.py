@@ -45,7 +45,8 @@ def _compute(store: Store, log: Log, index: int, tick: Callable[[], None]) -> No
     arrays = blank(store.design, len(store.strata), len(runs))
     fill(arrays, store.design, runs, store.strata, store.attrs["device"], tick)
     committed = store.commit(index, arrays)
-    log.write("commit" if committed else "late", index, seconds=time.perf_counter() - started)
+    more = {"sizes": store.piece_sizes(index)} if committed else {}
+    log.write("commit" if committed else "late", index, seconds=time.perf_counter() - started, **more)
 
 
 @lru_cache(maxsize=1)

@@ -22,6 +22,7 @@ from ..theory.errors import InputError
 from .sweep_design import Design
 from .sweep_errors import SweepError
 from .sweep_layout import KIND, SCHEMA, STATUS, Variable, lay_out, strata_of, variables
+from .sweep_lock import read_log
 from .trajectory import new_path, versions
 from .zarr_guard import check_store
 
@@ -141,6 +142,10 @@ class Store:
                 "and give the same command again"
             ) from None
 
+    def piece_sizes(self, index: int) -> dict[str, int]:
+        """The bytes of a chunk of each array, by which a cut one is known."""
+        return {name: self._piece(name, index).stat().st_size for name in self._variables}
+
     def tidy(self) -> None:
         """Remove what killed processes left beside a finished sweep."""
         for file in [*self.path.rglob("*.partial"), *(self.path / ".ufmflow").glob("tmp*")]:
@@ -196,11 +201,15 @@ class Store:
             raise
         except Exception as error:  # zarr raises its own kinds for missing and malformed arrays
             raise InputError(damaged.format(" ".join(str(error).split()) or type(error).__name__)) from None
+        commits = [entry for entry in read_log(self.path) if entry["event"] == "commit"]
+        known = {str(entry["chunk"]): entry["sizes"] for entry in commits if isinstance(entry.get("sizes"), dict)}
         for name in self._variables:
             there = {file.name: file.stat().st_size for file in os.scandir(self.path / name)}
             for index in done:
                 piece = self._piece(name, index).name
-                if not there.get(piece) or (name == "status" and there[piece] != self.design.chunk):
+                wanted = known.get(str(index), {}).get(name, there.get(piece))
+                wanted = self.design.chunk if name == "status" else wanted
+                if not there.get(piece) or there[piece] != wanted:
                     raise InputError(damaged.format(f"chunk {index} of {name} is missing or cut"))
 
 

@@ -28,6 +28,7 @@ from ..theory.attributes import Attributes
 from ..theory.errors import InputError
 from ..theory.exchangeable import structure
 from . import strata
+from .content import content_digest
 from .proven_bounds import decide
 from .zarr_guard import check_store
 
@@ -166,8 +167,9 @@ class Trajectory:
         target = new_path(path)
         temporary = tempfile.mkdtemp(prefix=".ufmflow-", dir=os.path.dirname(target))
         try:
+            told = {"kind": self.kind, "digest": content_digest(self.data)}
             # Format 2: the third has no stable type for the strata's names yet.
-            self.data.assign_attrs(kind=self.kind).to_zarr(os.path.join(temporary, "store"), zarr_format=2)
+            self.data.assign_attrs(told).to_zarr(os.path.join(temporary, "store"), zarr_format=2)
             os.replace(os.path.join(temporary, "store"), target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -190,6 +192,8 @@ class Trajectory:
             raise InputError(f"path: {os.fspath(path)!r} cannot be read as a zarr store ({error}).") from None
         if data.attrs.get("kind") != cls.kind or not VARIABLES <= set(data.variables) or "formula" not in data.attrs:
             raise InputError(f"path: {os.fspath(path)!r} is no ufmflow {cls.kind}.")
+        if data.attrs.pop("digest", None) not in (None, content_digest(data)):
+            raise InputError(f"path: {os.fspath(path)!r} is damaged: its numbers are not those that were saved.")
         made = cls(data)
         if made.attributes.names != tuple(data["stratum"].values):
             raise InputError(f"path: the strata in {os.fspath(path)!r} are not those of its formula {made.attributes}.")

@@ -106,7 +106,7 @@ def _formula(random: Random) -> bytes:
 
     def name() -> str:
         odd = broken and random.random() < 0.2
-        return random.choice(("a", "n", "a__b", "_a", "1", "")) if odd else next(fresh)
+        return random.choice(("a", "n", "a__b", "_a", "1", "")) if odd else next(fresh, "last")
 
     def atom(depth: int) -> str:
         if depth and random.random() < 0.35:

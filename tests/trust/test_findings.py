@@ -254,3 +254,63 @@ def test_a_stored_trajectory_with_a_pickle_runs_nothing(tmp_path, consolidated):
     with pytest.raises(InputError, match="is pickled"):
         Trajectory.load(path)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_stored_trajectory_that_lost_a_chunk_or_an_end_of_one_is_refused(tmp_path):
+    """Zarr reads what is gone as fill values, and now and then beyond the end of what is cut."""
+    from ufmflow.numerics.simulate import simulate
+    from ufmflow.theory.model import UFM
+
+    path = tmp_path / "t.zarr"
+    kept = simulate(UFM("a[2] * b[2]"), 5.0, out=path).data
+    assert Trajectory.load(path).data.equals(kept)
+    for chunk in (path / "h" / "0.0", path / "multiplicity" / "0"):
+        content = chunk.read_bytes()
+        for cut in (len(content) - 1, len(content) // 2, None):
+            if cut is None:
+                chunk.unlink()
+            else:
+                chunk.write_bytes(content[:cut])
+            with pytest.raises(InputError, match="damaged|cannot be read"):
+                Trajectory.load(path)
+        chunk.write_bytes(content)
+    assert Trajectory.load(path).data.equals(kept)
+
+
+def test_a_finished_chunk_of_a_sweep_that_is_cut_is_noticed(tmp_path):
+    from ufmflow.numerics.sweep import fill_store
+    from ufmflow.numerics.sweep_load import load_sweep
+
+    config = {"model": {"attributes": "a[2]"}, "simulate": {"t": 5.0}, "sweep": {"grid": {"init": [1e-3, 1e-2]}}}
+    fill_store(config, tmp_path / "s.zarr")
+    assert load_sweep(tmp_path / "s.zarr")["status"].values.tolist() == [1, 1]
+    chunk = tmp_path / "s.zarr" / "final_loss" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    with pytest.raises(InputError, match="chunk 0 of final_loss is missing or cut"):
+        load_sweep(tmp_path / "s.zarr")
+
+
+def test_a_recording_that_was_killed_while_it_wrote_is_finished(tmp_path):
+    from ufmflow.numerics.recording_folder import RecordingFolder
+
+    folder = RecordingFolder(tmp_path / "mine", [0], {})
+    folder.write(0, {"H": np.ones(2)})
+    (folder.path / ".ufmflow-half").write_bytes(b"PK")
+    assert folder.recorded() == [0]
+    folder.remove()
+    assert not folder.path.exists()
+
+
+def test_a_full_disk_is_one_sentence_on_the_command_line(tmp_path, monkeypatch, capsys):
+    import errno
+
+    from ufmflow import cli
+
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "run.npz")
+
+    monkeypatch.setattr(cli, "app", full)
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    told = capsys.readouterr().err
+    assert told.startswith("ufmflow: ") and "'run.npz' failed: No space left on device" in told
