@@ -34,6 +34,7 @@ _HOME = {
     "agreement": "numerics.downstream",
     "crosscheck_many": "numerics.bands",
     "crossover": "numerics.crossover",
+    "crossover_figure": "numerics.crossover_plots",
     "downstream": "numerics.downstream",
     "example_run": "numerics.runs",
     "forecast": "numerics.forecast",
@@ -49,7 +50,10 @@ _HOME = {
     "observe": "numerics.observe",
     "observe_unbalanced": "numerics.least_squares",
     "phase_diagram": "numerics.phases",
+    "phase_figure": "numerics.phase_plots",
     "plan": "numerics.advice",
+    "plot_bands": "numerics.bands_report",
+    "plot_horizon": "numerics.bands_report",
     "prove": "proofs.certificates",
     "riccati_solution": "numerics.riccati",
     "save_run": "numerics.runs",
@@ -61,8 +65,11 @@ _HOME = {
     "train_seeds": "numerics.train",
     "targets_from_counts": "numerics.cooccurrence",
     "kernel_from_counts": "numerics.cooccurrence",
+    "value_figure": "numerics.value_plots",
     "verify": "numerics.verify",
     "write_bands": "numerics.bands_report",
+    "write_figure": "numerics.figure_files",
+    "write_movie": "numerics.movies",
     "write_report": "numerics.report",
 }
 
@@ -71,13 +78,15 @@ __all__ = ["__version__", *_HOME]
 if TYPE_CHECKING:
     from .numerics.advice import plan
     from .numerics.bands import Bands, crosscheck_many
-    from .numerics.bands_report import write_bands
+    from .numerics.bands_report import plot_bands, plot_horizon, write_bands
     from .numerics.checkpoints import load_checkpoints
     from .numerics.crosscheck import Check, crosscheck
     from .numerics.ensemble import simulate_ensemble
     from .numerics.cooccurrence import kernel_from_counts, targets_from_counts
     from .numerics.crossover import crossover
+    from .numerics.crossover_plots import crossover_figure
     from .numerics.downstream import agreement, downstream
+    from .numerics.figure_files import write_figure
     from .numerics.forecast import Start, forecast
     from .numerics.gated import forecast_network
     from .numerics.horizon import horizon
@@ -86,10 +95,12 @@ if TYPE_CHECKING:
     from .numerics.kernel_strata import kernel_drift, kernel_strata
     from .numerics.least_squares import observe_unbalanced
     from .numerics.measures import analyse
+    from .numerics.movies import write_movie
     from .numerics.observe import observe
     from .numerics.recorder import StrataRecorder
     from .numerics.report import write_report
     from .numerics.riccati import riccati_solution
+    from .numerics.phase_plots import phase_figure
     from .numerics.phases import phase_diagram
     from .numerics.runs import Run, example_run, load_run, save_run
     from .numerics.sensitivities import sensitivities
@@ -99,6 +110,7 @@ if TYPE_CHECKING:
     from .numerics.sweep_load import load_sweep
     from .numerics.train import train, train_seeds
     from .numerics.trajectory import Trajectory
+    from .numerics.value_plots import value_figure
     from .numerics.verify import verify
     from .proofs.certificates import prove
     from .theory.attributes import Attributes
