@@ -3,7 +3,7 @@ PYTHON ?= python3
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test clean test-gpu bench-gpu
+.PHONY: demo test docs clean test-gpu bench-gpu
 
 # Set up, run the main job, and say where the report is.
 demo: .venv/installed
@@ -12,6 +12,10 @@ demo: .venv/installed
 # Set up, build the wheel, and test what it installs.
 test: .venv-test/installed
 	.venv-test/bin/pytest
+
+# Set up, and build the site strictly: docs/_build/html/index.html. Once set up, nothing is fetched.
+docs: .venv-docs/installed
+	.venv-docs/bin/python -m sphinx -n -W --keep-going -d docs/_build/doctrees docs docs/_build/html
 
 # On a machine with a GPU, CuPy, numpy, scipy, sympy and xarray; nothing is installed or fetched.
 test-gpu:
@@ -38,5 +42,10 @@ SOURCES := $(shell find theory numerics proofs ufmflow -type f -not -path '*/__p
 	.venv-test/bin/pip install --quiet --constraint constraints.txt "$$(ls dist/ufmflow-*.whl)[test,train]"
 	touch $@
 
+.venv-docs/installed: $(SOURCES) constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --constraint constraints.txt ".[docs,train]"
+	touch $@
+
 clean:
-	rm -rf .venv .venv-test build dist report *.egg-info
+	rm -rf .venv .venv-test .venv-docs docs/_build docs/_site docs/_api build dist report *.egg-info
