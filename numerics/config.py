@@ -9,15 +9,16 @@ ridge = 1e-3
 t = 1e5
 init = 1e-3
 
-A sweep has a [sweep] table beside them, which `sweep_design` reads.
+A sweep has a [sweep] table beside them, which `sweep_design` reads; a training has a [train] table alone.
 """
 
 import os
 import tomllib
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
-from ..theory.errors import InputError
+from ..theory.errors import InputError, nearest
 from ..theory.exchangeable import structure
 from ..theory.kernels import cooccurrence_targets, embedding_kernel
 from ..theory.model import UFM
@@ -68,12 +69,16 @@ def checked_tables(config: Mapping[str, Any], expected: Mapping[str, tuple[str, 
             raise InputError(f"config: {name!r} has no [{table}] table.")
         unknown = [key for key in found if key not in keys]
         if unknown:
-            raise InputError(f"config: [{table}] has no key {unknown[0]!r}; its keys are {', '.join(keys)}.")
+            raise InputError(
+                f"config: [{table}] has no key {unknown[0]!r}{nearest(unknown[0], keys)}; its keys are {', '.join(keys)}."
+            )
         tables[table] = dict(found)
     unknown = [key for key in config if key not in expected]
     if unknown:
         listed = " and ".join(f"[{table}]" for table in expected)
-        raise InputError(f"config: unknown table or key {unknown[0]!r}; a file has {listed}.")
+        raise InputError(
+            f"config: unknown table or key {unknown[0]!r}{nearest(unknown[0], expected)}; a file has {listed}."
+        )
     return tables
 
 
@@ -120,3 +125,11 @@ def simulate_arguments(table: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError("config: [simulate] has both init and gaussian; give one of them.")
         arguments["init"] = gaussian(arguments.pop("gaussian"))
     return arguments
+
+
+def training_options(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The options of `train` that a [train] table names (extra `train`); `InputError` where one is unknown."""
+    from .train import Plan
+
+    _, _, *keys = signature(Plan.__init__).parameters
+    return checked_tables(config, {"train": tuple(keys)}, name)["train"]

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ..theory.errors import InputError
+from ..theory.errors import InputError, nearest
 
 
 def one_of(argument: str, value: Any, allowed: Collection[str]) -> str:
     """A name from a list."""
     if not isinstance(value, str) or value not in allowed:
-        raise InputError(f"{argument}: {value!r} is unknown; use {', '.join(allowed)}.")
+        raise InputError(f"{argument}: {value!r} is unknown{nearest(value, allowed)}; use {', '.join(allowed)}.")
     return value
 
 

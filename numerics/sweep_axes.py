@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from ..theory.errors import InputError
+from ..theory.errors import InputError, nearest
 
 WHOLE = ("width", "seed")
 METHODS = ("latin_hypercube", "sobol", "uniform")
@@ -81,7 +81,7 @@ def random_axis(table: Mapping[str, Any]) -> Axis:
     """
     unknown = [key for key in table if key not in RANDOM_KEYS]
     if unknown:
-        raise InputError(f"config: [sweep.random] has no key {unknown[0]!r}; its keys are {', '.join(RANDOM_KEYS)}.")
+        raise InputError(f"config: [sweep.random] has no key {unknown[0]!r}{nearest(unknown[0], RANDOM_KEYS)}; its keys are {', '.join(RANDOM_KEYS)}.")
     values = table["values"]
     if not values:
         raise InputError("config: [sweep.random.values] is empty; name what varies, and over which range.")
@@ -109,7 +109,7 @@ def _points(method: Any, dimension: int, count: int, seed: int) -> np.ndarray:
             # SciPy warns of counts that are no power of two, where points are a little less even.
             warnings.simplefilter("ignore", UserWarning)
             return qmc.Sobol(dimension, seed=random).random(count)
-    raise InputError(f"random: method {method!r} is unknown; choose one of {', '.join(METHODS)}.")
+    raise InputError(f"random: method {method!r} is unknown{nearest(method, METHODS)}; choose one of {', '.join(METHODS)}.")
 
 
 def _column(key: str, spec: Any, u: np.ndarray) -> tuple:

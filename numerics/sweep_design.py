@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ..theory.errors import InputError
+from ..theory.errors import InputError, nearest
 from ..theory.exchangeable import structure
 from ..theory.model import UFM
 from .config import MODEL_KEYS, SWEEP_KEYS, TABLES, checked_tables, model_of, simulate_arguments
@@ -213,7 +213,7 @@ def _key(key: str, table: str) -> str:
         head, dot, part = name.partition(".")
         if head not in PARAMETERS or (dot and (head not in WHOLE_TABLES or not part)):
             raise InputError(
-                f"config: [sweep.{table}] has no parameter {name!r}; a sweep varies {', '.join(PARAMETERS)}, and parts "
+                f"config: [sweep.{table}] has no parameter {name!r}{nearest(head, PARAMETERS)}; a sweep varies {', '.join(PARAMETERS)}, and parts "
                 "such as kernel.color or ridge.W."
             )
         if head == "ridge" and dot and part not in ("W", "H"):

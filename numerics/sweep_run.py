@@ -165,7 +165,11 @@ def dask_client(scheduler: str | None, workers: int, memory: float, device: str 
             yield client
         return
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    settings = {"distributed.scheduler.allowed-failures": DEATHS, "distributed.nanny.pre-spawn-environ": one_thread}
+    settings = {
+        "distributed.scheduler.allowed-failures": DEATHS,
+        "distributed.nanny.pre-spawn-environ": one_thread,
+        "distributed.worker.preload": ["ufmflow.numerics.interruption"],
+    }
     with (
         dask.config.set(settings),
         _quiet(),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-from ..theory.errors import InputError
+from ..theory.errors import InputError, nearest
 from . import counterexamples, theorems
 from .checker import Counterexample, Theorem, failure, is_rejected
 
@@ -177,4 +177,4 @@ def _other_failure(stated: Theorem, used: list[Certificate], rejected: list[str]
 
 def _check(name: str, known: tuple[str, ...], what: str) -> None:
     if name not in known:
-        raise InputError(f"{what}: {name!r} is unknown; the {what}s are {', '.join(known)}.")
+        raise InputError(f"{what}: {name!r} is unknown{nearest(name, known)}; the {what}s are {', '.join(known)}.")

@@ -18,7 +18,7 @@ from typing import Any
 import sympy as sp
 
 from .attributes import Attributes
-from .errors import InputError
+from .errors import InputError, nearest
 from .exact import exact, nonnegative, per_name
 from .exchangeable import structure
 
@@ -183,7 +183,7 @@ class UFM:
 
 def _one_of(value: Any, allowed: tuple[str, ...], argument: str) -> str:
     if value not in allowed:
-        raise InputError(f"{argument}: {value!r} is unknown; choose one of {', '.join(allowed)}.")
+        raise InputError(f"{argument}: {value!r} is unknown{nearest(value, allowed)}; choose one of {', '.join(allowed)}.")
     return value
 
 

@@ -74,7 +74,7 @@ def test_targets_and_kernels_may_be_given_by_stratum(tmp_path):
         ({"model": ""}, r"^config: \[model\] needs attributes"),
         ({"model": "attributes = 3"}, "^formula: 3 is not text"),
         ({"model": 'attributes = "color[4"'}, "^formula 'color.4', position"),
-        ({"model": MODEL + "kernels = 3"}, r"^config: \[model\] has no key 'kernels'; its keys are attributes"),
+        ({"model": MODEL + "kernels = 3"}, r"^config: \[model\] has no key 'kernels', perhaps 'kernel' is meant; its keys are attr"),
         ({"model": MODEL + "kernel = 3"}, "^config: kernel is 3; give a table"),
         ({"model": MODEL + "kernel = { size = 1 }"}, "^weights: 'size' is no attribute"),
         ({"model": MODEL + 'kernel = { color = "x" }'}, r"^weights\[color\]: 'x' is no number"),

@@ -6,21 +6,24 @@ from typing import Annotated, Any
 import typer
 
 from ..theory.errors import InputError
-from .options import FromStep, Gates, Json, RunPath, ranges
-from .output import progress_bar, show, window_line, window_of
+from .interrupts import resumable
+from .options import FromStep, Gates, Json, Quiet, RunPath, choice, ranges
+from .output import Screen, window_line, window_of
 
 
 def forecast(
     run: RunPath,
     level: Annotated[
         str | None,
-        typer.Option(
-            help="modes, flow, map, flow_deep, map_deep, gated_linear, gated, gated_doubling; by rule if none."
+        choice(
+            "level",
+            "modes, flow, map, flow_deep, map_deep, gated_linear, gated or gated_doubling; by rule if left out.",
         ),
     ] = None,
     from_step: FromStep = None,
     out: Annotated[Path | None, typer.Option(help="Where to save the trajectory (zarr).")] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Forecast a run's timeline from its start alone.
 
@@ -32,10 +35,11 @@ def forecast(
     from ..numerics.forecast import forecast as run_forecast
     from ..numerics.runs import load_run
 
+    screen = Screen(as_json, quiet)
     recorded = load_run(run)
     if from_step is not None:
         recorded = recorded.since(from_step)
-    with progress_bar("forecast") as progress:
+    with screen.progress("forecast") as progress:
         trajectory = run_forecast(recorded, level=level, progress=progress)
     if out is not None:
         trajectory.save(out)
@@ -63,7 +67,7 @@ def forecast(
         + "  ".join(f"{row['share_H'][name]:>{max(8, len(name))}.3f}" for name in names)
         for row in rows[:: max(1, len(rows) // 20)]
     ]
-    show(summary, as_json, [*lines, window_line(summary["window"], recorded)])
+    screen.show(summary, [*lines, window_line(summary["window"], recorded)])
 
 
 def crosscheck(
@@ -84,10 +88,11 @@ def crosscheck(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the HTML report, figures and JSON.")] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Hold every forecast to a recorded run; exit code 1 when the designated one is not confirmed.
+    """Hold every forecast to a recorded run.
 
-    Several runs, such as the seeds of one setting, are held to their mean errors.
+    Exit code 1 when the designated one is not confirmed.  Several runs, such as the seeds of one setting, are held to their mean errors.
 
     \b
     Examples:
@@ -98,46 +103,49 @@ def crosscheck(
     """
     from ..numerics.runs import load_run
 
+    screen = Screen(as_json, quiet)
     recorded = [load_run(run) for run in runs]
     if horizon:
         if len(recorded) > 1 or from_step is not None:
             raise InputError("--horizon: it takes one run and every step of it; leave out --from-step and other runs.")
-        _horizon(recorded[0], gates, out, as_json)
+        _horizon(recorded[0], gates, out, screen)
         return
     if from_step is not None:
         recorded = [run.since(from_step) for run in recorded]
     remeasure = gates is not False if remeasure is None else remeasure
     if len(recorded) > 1:
-        _crosscheck_many(recorded, gates, remeasure, out, as_json)
+        _crosscheck_many(recorded, gates, remeasure, out, screen)
         return
     from ..numerics.crosscheck import crosscheck as check_run
     from ..numerics.report import write_report
 
-    with progress_bar("crosscheck") as progress:
+    with screen.progress("crosscheck") as progress:
         check = check_run(recorded[0], progress=progress, gates=gates, remeasure=remeasure)
         page = write_report(check, out) if out is not None else None
-    show(check.to_dict(), as_json, _check_lines(check, page))
+    screen.show(check.to_dict(), _check_lines(check, page))
     if not check.confirmed:
         raise typer.Exit(1)
 
 
-def _crosscheck_many(recorded: list[Any], gates: bool | None, remeasure: bool, out: Path | None, as_json: bool) -> None:
+def _crosscheck_many(
+    recorded: list[Any], gates: bool | None, remeasure: bool, out: Path | None, screen: Screen
+) -> None:
     from ..numerics.bands import crosscheck_many
     from ..numerics.bands_report import write_bands
 
-    with progress_bar("crosscheck") as progress:
+    with screen.progress("crosscheck") as progress:
         bands = crosscheck_many(recorded, progress=progress, gates=gates, remeasure=remeasure)
         page = write_bands(bands, out) if out is not None else None
-    show(bands.to_dict(), as_json, _bands_lines(bands, page))
+    screen.show(bands.to_dict(), _bands_lines(bands, page))
     if not bands.confirmed:
         raise typer.Exit(1)
 
 
-def _horizon(recorded: Any, gates: bool | None, out: Path | None, as_json: bool) -> None:
+def _horizon(recorded: Any, gates: bool | None, out: Path | None, screen: Screen) -> None:
     from ..numerics.bands_report import write_horizon
     from ..numerics.horizon import horizon
 
-    with progress_bar("horizon") as progress:
+    with screen.progress("horizon") as progress:
         found = horizon(recorded, progress=progress, gates=gates)
         page = write_horizon(found, out) if out is not None else None
     header = (
@@ -151,7 +159,7 @@ def _horizon(recorded: Any, gates: bool | None, out: Path | None, as_json: bool)
         f"{row['baseline_frozen_share_rmse_mean']:>8.4f}"
         for row in found.rows()
     ]
-    show(found.to_dict(), as_json, lines if page is None else [*lines, f"report: {page.resolve()}"])
+    screen.show(found.to_dict(), lines if page is None else [*lines, f"report: {page.resolve()}"])
 
 
 def reproduce(
@@ -159,8 +167,9 @@ def reproduce(
     seeds: Annotated[str | None, typer.Option(help="Of each setting: 0-4 or 0,3; 0 if left out.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """From formula to verdict in one report: derive, forecast, hold to trained networks.
+    """Forecast, train and compare the settings, in one report.
 
     Forecasts of all three settings are written to files before their networks are trained (extra: train). What the
     kernel measured anew would leave of the errors is diagnosed for the first seed of each.
@@ -172,16 +181,18 @@ def reproduce(
     """
     from ..numerics import reproduce as reproduction
 
+    screen = Screen(as_json, quiet)
     if quick:
         if seeds is not None:
             raise InputError("--quick, --seeds: the shipped run has its own seed; choose one of them.")
-        with progress_bar("reproduce") as progress:
+        with screen.progress("reproduce") as progress:
             page, check = reproduction.quick(out, progress)
-        show(check.to_dict() | {"report": str(page)}, as_json, _check_lines(check, page))
+        screen.show(check.to_dict() | {"report": str(page)}, _check_lines(check, page))
         if not check.confirmed:
             raise typer.Exit(1)
         return
-    with progress_bar("reproduce") as progress:
+    kept = f"forecasts and trained networks are kept in {out / 'runs'}"
+    with resumable(kept), screen.progress("reproduce") as progress:
         page, found = reproduction.reproduce(out, ranges(seeds or "0", "--seeds"), progress=progress)
     header = (
         f"{'setting':>12} {'seeds':>5} {'share RMSE':>10} {'target':>7} {'loss factor':>11} {'target':>7} "
@@ -193,7 +204,7 @@ def reproduce(
         f"{row['loss_factor']:>11.3f} {row['loss_factor_target']:>7.3f} {row['best_baseline']:>8.3f}"
         for row in found.rows()
     ]
-    show(found.to_dict() | {"report": str(page)}, as_json, [*lines, found.verdict, f"report: {page.resolve()}"])
+    screen.show(found.to_dict() | {"report": str(page)}, [*lines, found.verdict, f"report: {page.resolve()}"])
     if not found.confirmed:
         raise typer.Exit(1)
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from ..theory.errors import InputError
-from .options import Json, RunPath
-from .output import show
+from .options import Figure, Json, Quiet, RunPath
+from .output import Screen
 
 
 def gram(
@@ -25,8 +25,9 @@ def gram(
     seed: Annotated[int, typer.Option(min=0, help="Fixes the resamples and permutations.")] = 0,
     memory: Annotated[float, typer.Option(help="GiB to work in; larger Gram matrices are streamed.")] = 1.0,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Stratum analysis and neural-collapse measures of any embeddings.
+    """Analyse any embeddings: strata, neural collapse.
 
     \b
     Examples:
@@ -35,6 +36,7 @@ def gram(
     """
     from dataclasses import asdict
 
+    screen = Screen(as_json, quiet)
     from ..numerics.embeddings import read_embeddings, read_table
     from ..numerics.measures import analyse
     from ..numerics.uncertainty import annotate
@@ -47,7 +49,7 @@ def gram(
     result = asdict(analyse(H, structure, labels, W, memory=room))
     if bootstrap or permutations:
         result = annotate(result, H, structure, labels, bootstrap, permutations, seed, room)
-    show({"attributes": str(structure), **result}, as_json, [f"{file}: {structure}", *_gram_lines(result)])
+    screen.show({"attributes": str(structure), **result}, [f"{file}: {structure}", *_gram_lines(result)])
 
 
 def _gram_lines(result: dict[str, Any]) -> list[str]:
@@ -71,11 +73,14 @@ def _gram_lines(result: dict[str, Any]) -> list[str]:
 
 def value(
     run: RunPath,
-    out: Annotated[Path | None, typer.Option(help="Where to save the figure: .png, .pdf or .svg.")] = None,
+    out: Figure = None,
     ridge: Annotated[float, typer.Option(help="Penalty of the probes over the features' mean energy.")] = 0.1,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """What the semantic window is worth: decoding, analogies and transfer along a run, beside the semantic index.
+    """Measure what a run's semantic window is worth.
+
+    Decoding, analogies and transfer along the run, beside the semantic index.
 
     \b
     Examples:
@@ -85,6 +90,7 @@ def value(
     from ..numerics.downstream import agreement, downstream, series
     from ..numerics.runs import load_run
 
+    screen = Screen(as_json, quiet)
     recorded = load_run(run)
     found = downstream(recorded, ridge=ridge)
     agreements, curves = agreement(found), series(found)
@@ -108,4 +114,4 @@ def value(
         for row in (timeline[i] for i in shown)
     ]
     lines += [row.statement for row in agreements]
-    show(summary, as_json, lines if out is None else [*lines, f"figure: {out.resolve()}"])
+    screen.show(summary, lines if out is None else [*lines, f"figure: {out.resolve()}"])

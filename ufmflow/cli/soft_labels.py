@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from ..theory.errors import InputError
-from .options import Formula, Json, numbers
-from .output import show
+from .options import Figure, Formula, Init, Json, Quiet, numbers
+from .output import Screen
 
 
 def targets(
@@ -24,11 +24,14 @@ def targets(
     formula: Annotated[
         str | None, typer.Option(help="How the attributes cross and nest, where tables cannot tell.")
     ] = None,
-    init: Annotated[float, typer.Option(help="Start w = h of every stratum, for the diagram.")] = 1e-3,
-    out: Annotated[Path | None, typer.Option(help="Where to save the crossover diagram: .png, .pdf or .svg.")] = None,
+    init: Init = 1e-3,
+    out: Figure = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Targets and feature kernel of the model from counts: how soft labels are along attributes, and whose structure lasts.
+    """Make the model's targets and kernel from counts.
+
+    How soft labels are along attributes, and with --inputs whose structure lasts.
 
     \b
     Examples:
@@ -37,6 +40,7 @@ def targets(
     """
     from ..numerics.cooccurrence import kernel_from_counts, targets_from_counts
 
+    screen = Screen(as_json, quiet)
     if out is not None and inputs is None:
         raise InputError("--out: the diagram needs a kernel; give --inputs, the counts of the contexts' own tokens.")
     found = targets_from_counts(counts, contexts, tokens, smoothing, formula)
@@ -79,20 +83,21 @@ def targets(
 
             write_figure(crossover_figure(field(kept, init=init), [at])[0], out)
             lines.append(f"figure: {out.resolve()}")
-    show(summary, as_json, lines)
+    screen.show(summary, lines)
 
 
 def crossover(
     formula: Formula,
-    init: Annotated[float, typer.Option(help="Start w = h of every stratum.")] = 1e-3,
+    init: Init = 1e-3,
     shrink: Annotated[float, typer.Option(help="m times a ridge on both factors.")] = 0.0,
     mark: Annotated[list[str] | None, typer.Option(help="A place EPS,RATIO to read off and mark; repeat it.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to save the diagram: .png, .pdf or .svg.")] = None,
+    out: Figure = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Whose structure it is, the labels' (it stays) or the kernel's (it passes): softness against kernel ratio.
+    """Tell whether structure is the labels' or the kernel's.
 
-    The diagram is of squared error; under cross-entropy soft labels end in equal shares of all strata.
+    The labels' structure stays, the kernel's passes: softness against kernel ratio.  The diagram is of squared error; under cross-entropy soft labels end in equal shares of all strata.
 
     \b
     Examples:
@@ -102,6 +107,7 @@ def crossover(
     from ..numerics.crossover import borders, look_up
     from ..numerics.crossover import crossover as field
 
+    screen = Screen(as_json, quiet)
     places = [numbers(text, "--mark") for text in mark or []]
     if any(len(at) != 2 for at in places):
         raise InputError(f"--mark: {', '.join(mark or [])}; write softness and kernel ratio, for example 0.3,2.")
@@ -127,7 +133,7 @@ def crossover(
 
         write_figure(crossover_figure(found, [(eps, ratio) for eps, ratio in places])[0], out)
         lines.append(f"figure: {out.resolve()}")
-    show({**found.attrs, "borders": rows, "marked": marked}, as_json, lines)
+    screen.show({**found.attrs, "borders": rows, "marked": marked}, lines)
 
 
 def _place_line(at: dict[str, Any]) -> str:
