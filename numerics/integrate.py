@@ -17,6 +17,7 @@ Progress = Callable[[float, float], None]
 # size of the tolerance.  Held to these fractions, reduced and full flows agree to the tolerance asked for.
 SAFETY = {LSODA: 1e-3, DOP853: 1e-4}
 SMALLEST_RTOL = 3e-14  # below, SciPy replaces it by 100 machine epsilons
+SMALLEST_ATOL = 1e-300  # LSODA divides by it where a component is 0, and refuses to divide by less
 
 
 class IntegrationError(RuntimeError):
@@ -95,8 +96,8 @@ def integrate(
     if not np.all(np.isfinite(rhs(start))):  # SciPy would look for a first step for ever
         raise IntegrationError(f"integration stopped at t = 0 of {times[-1]:.6g}: the flow is not finite at the start")
     extra = {"jac": lambda t, y: jacobian(y)} if jacobian is not None else {}
-    tight = max(rtol * SAFETY[method], SMALLEST_RTOL)
-    solver = method(lambda t, y: rhs(y), 0.0, start, times[-1], rtol=tight, atol=atol * SAFETY[method], **extra)
+    tight, allowed = max(rtol * SAFETY[method], SMALLEST_RTOL), max(atol * SAFETY[method], SMALLEST_ATOL)
+    solver = method(lambda t, y: rhs(y), 0.0, start, times[-1], rtol=tight, atol=allowed, **extra)
     while solver.status == "running":
         message = solver.step()
         # LSODA does not fail where its steps vanish beside t, but stands still for ever.

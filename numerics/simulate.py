@@ -14,7 +14,7 @@ from ..theory.model import UFM
 from . import strata
 from .devices import DEVICES, check_dtype, open_device
 from .full_solution import integrate_full
-from .integrate import Progress, check_tolerances, integrate, output_times
+from .integrate import SAFETY, SMALLEST_ATOL, Progress, check_tolerances, integrate, output_times
 from .matrices import MatrixFlow, label_of_context, symmetric_start
 from .modes import check_numbers, compile_modes
 from .trajectory import Trajectory, dataset, new_path
@@ -273,7 +273,16 @@ def singular_values(
 
 def _lowered(atol: float, rtol: float, start: np.ndarray) -> float:
     sizes = np.abs(start[start != 0])
-    return float(min(atol, rtol * sizes.min())) if sizes.size else atol
+    if not sizes.size:
+        return atol
+    smallest = float(sizes.min())
+    if rtol * smallest * SAFETY[LSODA] < SMALLEST_ATOL:
+        least = SMALLEST_ATOL / SAFETY[LSODA] / rtol
+        raise InputError(
+            f"init: {smallest:g} is too small for rtol = {rtol:g}, which floats do not hold beside it; start at "
+            f"{least:.0e} or above, at 0, or with a larger rtol."
+        )
+    return min(atol, rtol * smallest)
 
 
 def start_on_strata(

@@ -314,3 +314,18 @@ def test_a_full_disk_is_one_sentence_on_the_command_line(tmp_path, monkeypatch, 
         cli.main()
     told = capsys.readouterr().err
     assert told.startswith("ufmflow: ") and "'run.npz' failed: No space left on device" in told
+
+
+def test_no_absolute_tolerance_and_a_start_at_the_edge_of_floats():
+    """LSODA would divide by 0, and say so in its own words."""
+    from ufmflow.numerics.simulate import simulate
+    from ufmflow.theory.model import UFM
+    from ufmflow.theory.system import derive
+
+    model = UFM("a[3]", loss="mse")
+    exact = derive(model).closed_form("a")(2000.0, 1e-100)
+    found = simulate(model, [2000.0], init=1e-100, rtol=1e-8, atol=0.0).data["z"].sel(stratum="a").values[-1]
+    assert found == pytest.approx(exact, rel=1e-7) and exact > 0.5
+    with pytest.raises(InputError, match="init: 1e-300 is too small for rtol = 1e-08"):
+        simulate(model, [1.0], init=1e-300, rtol=1e-8)
+    assert simulate(model, [1.0], init=0.0, atol=0.0).data["z"].sel(stratum="a").values[-1] == 0.0
