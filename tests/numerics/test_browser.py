@@ -27,7 +27,7 @@ const look = () => ({
   shares: [...document.querySelectorAll("td[data-share]")].map((c) => c.textContent),
 });
 const slider = document.getElementById("frame");
-const seen = [0, 3].map((frame) => {
+const seen = [0, Math.floor(0.55 * slider.max)].map((frame) => {
   slider.value = frame;
   slider.dispatchEvent(new Event("input", { bubbles: true }));
   return look();
