@@ -3,7 +3,7 @@ PYTHON ?= python3
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test docs clean test-gpu bench-gpu
+.PHONY: demo test docs gallery clean test-gpu bench-gpu
 
 # Set up, run the main job, and say where the report is.
 demo: .venv/installed
@@ -46,6 +46,10 @@ SOURCES := $(shell find theory numerics proofs ufmflow -type f -not -path '*/__p
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/pip install --quiet --constraint constraints.txt ".[docs,train]"
 	touch $@
+
+# Make the figures of docs/gallery.md by running the page.
+gallery: .venv/installed
+	.venv/bin/python docs/make_gallery.py
 
 clean:
 	rm -rf .venv .venv-test .venv-docs docs/_build docs/_site docs/_api build dist report *.egg-info

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".gif", ".mp4", ".html")
 DPI = 90
+COLOURS = 128  # of a frame; lines have shades at their edges
 
 
 def write_movie(
@@ -193,17 +194,28 @@ class _Kept(AbstractMovieWriter):
 
 def _write_gif(pages: list[Any], path: str, fps: int) -> None:
     """One palette for all frames, so that they do not flicker; the last stays for two seconds."""
-    palette = pages[-1].quantize(64)
+    palette = _palette(pages)
     small = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages]
     wait = [round(1000 / fps)] * (len(pages) - 1) + [2000]
     small[0].save(path, save_all=True, append_images=small[1:], duration=wait, loop=0, optimize=True)
 
 
+def _palette(pages: list[Any]) -> Any:
+    """The colours that some frames have most often, as they are: a mean of colours would tint the white."""
+    seen = [np.asarray(page, dtype=np.uint32) for page in pages[:: max(1, len(pages) // 4)]]
+    codes, counts = np.unique([one[..., 0] << 16 | one[..., 1] << 8 | one[..., 2] for one in seen], return_counts=True)
+    kept = codes[np.argsort(-counts, kind="stable")[:COLOURS]]
+    palette = Image.new("P", (1, 1))
+    rgb = np.stack([kept >> 16, kept >> 8 & 255, kept & 255], axis=1).astype(np.uint8)
+    palette.putpalette(np.resize(rgb, (256, 3)).tobytes())
+    return palette
+
+
 def _page(pages: list[Any], film: dict[str, Any], fps: int) -> str:
-    pictures = []
+    pictures, palette = [], _palette(pages)
     for page in pages:
         buffer = io.BytesIO()
-        page.quantize(64).save(buffer, format="png", optimize=True)
+        page.quantize(palette=palette, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
         pictures.append(image(buffer.getvalue(), "png"))
     return render(
         "movie.html",

@@ -119,9 +119,12 @@ class Plots:
                 ax.set_title(letter, loc="left", fontweight="bold", fontsize=9)
             for ax in axes[0]:
                 ax.set_xlabel("")
-            for ax in axes.flat[1:]:  # the first panel's says what lines and dots are
+            for ax in axes.flat:
                 if ax.get_legend() is not None:
                     ax.get_legend().remove()
+            style = _strata_legend(len(self.trajectory.attributes.names) - 1, self._seen(observed))
+            fig.legend(*axes[0, 0].get_legend_handles_labels(), **style | {"loc": "outside lower center", "ncols": 4,
+                       "bbox_to_anchor": None})  # fmt: skip
             return fig, axes
 
     def gram(
@@ -187,9 +190,8 @@ class Plots:
             ax.plot(data["time"], data[variable].sel(stratum=A), line, color=color, label=A)
             _dots(ax, [(one.time, one.data[variable].sel(stratum=A).values) for one in seen], marker, color)
         log_time_axis(ax, self.trajectory.time)
-        many = len(self.trajectory.attributes.names) > 5
-        ax.legend(title=f"line: forecast\n{_dots_are(seen)}" if seen else None, title_fontsize=8, alignment="left",
-                  **({"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if many else {}))  # fmt: skip
+        # Beside the data: no corner stays free for all times of all runs.
+        ax.legend(**_strata_legend(len(self.trajectory.attributes.names) - 1, seen))
 
     def _curve(self, ax: "Axes", variable: str, seen: "list[Trajectory]") -> None:
         data = self.trajectory.data
@@ -220,7 +222,14 @@ def _dots(
 
 
 def _dots_are(seen: "list[Trajectory]") -> str:
-    return "dots: observed" if len(seen) == 1 else f"dots: mean of {len(seen)} observed\nband: least to largest"
+    return "dots: observed" if len(seen) == 1 else f"dots: mean of {len(seen)} observed, band: least to largest"
+
+
+def _strata_legend(count: int, seen: "list[Trajectory]") -> dict[str, Any]:
+    """Above the axes, or at their right where there are many strata."""
+    title = {"title": f"line: forecast, {_dots_are(seen)}"} if seen else {}
+    above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 4, "alignment": "left"}
+    return {"title_fontsize": 8, **title, **(above if count <= 8 else {"loc": "center left", "bbox_to_anchor": (1, 0.5)})}
 
 
 def log_spaced(times: np.ndarray, count: int) -> np.ndarray:
