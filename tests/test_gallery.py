@@ -38,6 +38,7 @@ def private(code: str) -> list[str]:
 
 
 def test_the_page_shows_public_names_alone():
+    assert make_gallery.PAGE == DOCS / "gallery.md"
     assert [name for block in make_gallery.blocks() for name in private(block)] == []
     assert private("import torch") == ["torch"]
     assert private("import ufmflow as uf\nuf.nothing()\nx.plot._strata()") == ["nothing", "_strata"]
