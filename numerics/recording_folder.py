@@ -57,7 +57,13 @@ class RecordingFolder:
 
     def read(self, step: int) -> dict[str, np.ndarray]:
         """The arrays of a recorded step."""
-        return read_arrays(self._file(step), (*SERIES, *ONCE), "a recorded step")
+        try:
+            return read_arrays(self._file(step), (*SERIES, *ONCE), "a recorded step")
+        except InputError as error:
+            raise InputError(
+                f"{str(error).removesuffix('.')}; delete it and go on from an earlier checkpoint, or delete "
+                f"{self.path.name} and begin anew."
+            ) from None
 
     def forget(self, steps: Iterable[int]) -> None:
         """Remove recorded steps."""

@@ -407,11 +407,12 @@ def trial(name: str, fault: str, number: int, undisturbed: object, seconds: floa
             before = {}
         told["kept"] = len(before)
         went_on = in_child(job, folder, (lambda: jumping_clock(-number)) if fault == "clock" else (lambda: None))
-        if fault == "truncated" and went_on[0] == "refused":
-            told["refused"] = went_on[1][:300]
-            if not delete_what_is_named(went_on[1], folder):
-                return told | {"problem": "the refusal names nothing that could be deleted"}
-            went_on = in_child(job, folder)
+        for _ in range(3):
+            if fault == "truncated" and went_on[0] == "refused":
+                told["refused"] = went_on[1][:300]
+                if not delete_what_is_named(went_on[1], folder):
+                    return told | {"problem": f"the refusal names nothing that could be deleted: {went_on[1][:300]}"}
+                went_on = in_child(job, folder)
         if went_on[0] != "done":
             return told | {"problem": f"given again: {went_on[0]} {went_on[1]}"}
         after = job.finished(folder)
@@ -455,6 +456,9 @@ def cut_a_file(folder: Path, random: randoms.Random) -> str | None:
 def delete_what_is_named(text: str, folder: Path) -> bool:
     """Do as a refusal says: delete the files or folders of the job that it names; a run's parts go together."""
     deleted = False
+    if "earlier checkpoint" in text and (folder / "checkpoint.pt").exists():  # the user's own: there is none earlier
+        (folder / "checkpoint.pt").unlink()
+        deleted = True
     names = {word for word in re.findall(r"[\w./-]+", text)} | {part for part in re.findall(r"'([^']+)'", text)}
     for name in sorted(names, key=len, reverse=True):
         # `run.npz.` at a sentence's end

@@ -30,7 +30,7 @@ TESTS = {
     "theory/ridge.py": ["theory/test_ridge.py"],
     "theory/soft_labels.py": ["theory/test_soft_labels.py"],
     "theory/value.py": ["theory/test_value.py"],
-    "theory/exchangeable.py": ["theory/test_coarse.py", "theory/test_family.py"],
+    "theory/exchangeable.py": ["theory/test_coarse.py"],
     "theory/transients.py": ["theory/test_transients.py"],
     "numerics/integrate.py": ["numerics/test_integrate.py"],
     "numerics/tableaux.py": ["numerics/test_tableaux.py"],

@@ -329,3 +329,15 @@ def test_no_absolute_tolerance_and_a_start_at_the_edge_of_floats():
     with pytest.raises(InputError, match="init: 1e-300 is too small for rtol = 1e-08"):
         simulate(model, [1.0], init=1e-300, rtol=1e-8)
     assert simulate(model, [1.0], init=0.0, atol=0.0).data["z"].sel(stratum="a").values[-1] == 0.0
+
+
+def test_a_recorded_step_that_is_cut_is_named_with_what_to_do(tmp_path):
+    from ufmflow.numerics.recording_folder import RecordingFolder
+
+    folder = RecordingFolder(tmp_path / "mine", [0, 3], {})
+    folder.write(3, {"H": np.ones(2)})
+    assert folder.read(3)["H"].tolist() == [1.0, 1.0]
+    file = folder.path / "step-000000000003.npz"
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(InputError, match="step-000000000003.npz.*delete it and go on from an earlier checkpoint"):
+        folder.read(3)
