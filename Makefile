@@ -3,7 +3,7 @@ PYTHON ?= python3
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test docs gallery clean test-gpu bench-gpu
+.PHONY: demo test docs gallery clean test-gpu bench-gpu check-install release-check
 
 # Set up, run the main job, and say where the report is.
 demo: .venv/installed
@@ -16,6 +16,14 @@ test: .venv-test/installed
 # Set up, and build the site strictly: docs/_build/html/index.html. Once set up, nothing is fetched.
 docs: .venv-docs/installed
 	.venv-docs/bin/python -m sphinx -n -W --keep-going -d docs/_build/doctrees docs docs/_build/html
+
+# Build wheel and sdist, and try them in clean environments for every Python from 3.11 on that is here.
+check-install: .venv-release/installed
+	PATH="$(CURDIR)/.venv-release/bin:$$PATH" $(PYTHON) tests/install/check.py
+
+# All that a release asks for, in one command: see CONTRIBUTING.md.
+release-check: .venv-test/installed .venv-docs/installed .venv-release/installed
+	PATH="$(CURDIR)/.venv-release/bin:$$PATH" $(PYTHON) tests/install/release.py
 
 # On a machine with a GPU, CuPy, numpy, scipy, sympy and xarray; nothing is installed or fetched.
 test-gpu:
@@ -47,9 +55,14 @@ SOURCES := $(shell find theory numerics proofs ufmflow -type f -not -path '*/__p
 	.venv-docs/bin/pip install --quiet --constraint constraints.txt ".[docs,train]"
 	touch $@
 
+.venv-release/installed:
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/pip install --quiet uv ruff
+	touch $@
+
 # Make the figures of docs/gallery.md by running the page.
 gallery: .venv/installed
 	.venv/bin/python docs/make_gallery.py
 
 clean:
-	rm -rf .venv .venv-test .venv-docs docs/_build docs/_site docs/_api build dist report *.egg-info
+	rm -rf .venv .venv-test .venv-docs .venv-release docs/_build docs/_site docs/_api build dist report *.egg-info

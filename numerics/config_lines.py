@@ -1,8 +1,9 @@
 """Where in a TOML file a message points: the line of the key that it is about.
 
-`tomllib` keeps no positions, and the parsers that keep layout do not hand out line numbers either, so a key's line is found
-by reading the file from its top with the same parser: a statement of TOML ends with its line, hence the first lines of a
-file parse unless they end within a value, and a key is written in the statement that brings it into what they parse to.
+`tomllib` keeps no positions, and the parsers that keep layout do not hand out line numbers either, so a key's line is
+found by reading the file from its top with the same parser: a statement of TOML ends with its line, hence the first
+lines of a file parse unless they end within a value, and a key is written in the statement that brings it into what
+they parse to.
 """
 
 import os

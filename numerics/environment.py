@@ -27,9 +27,9 @@ def environment() -> dict[str, Any]:
     Returns
     -------
     dict
-        `python`, `platform`; `packages` of the core and `extras`, each with `installed` (a version or None), `needs` and
-        `fits`; `devices`: `cpu` with `cores` and `free_gib`, `gpus` (each `name`, `driver`, `total_gib`, `free_gib`) and
-        `cuda`, which is "ready" or says why it is not; `blas` with its `libraries`, `threads` (None if unknown) and
+        `python`, `platform`; `packages` of the core and `extras`, each with `installed` (a version or None), `needs`
+        and `fits`; `devices`: `cpu` with `cores` and `free_gib`, `gpus` (each `name`, `driver`, `total_gib`,
+        `free_gib`) and `cuda`, which is "ready" or says why it is not; `blas` with its `libraries`, `threads` (None if unknown) and
         `advice`; `compiler`; `folders`, each with `path`, `writable` and `free_gib`.
 
     Examples

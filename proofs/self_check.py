@@ -46,7 +46,7 @@ class Outcome:
 
 
 def logistic() -> float:
-    """z(100) of a balanced start z(0) = 1e-6 under squared error, s = 1/16: in closed form, 1/(1 + (1/z0 - 1) e^(-2st))."""
+    """z(100) from z(0) = 1e-6, balanced, under squared error with s = 1/16: 1/(1 + (1/z0 - 1) e^(-2st))."""
     from ..theory.model import UFM
     from ..theory.system import derive
 
@@ -54,14 +54,14 @@ def logistic() -> float:
 
 
 def riccati() -> float:
-    """Z_00(10) of the matrix Riccati solution from W0 = (0.1, 0)^T, H0 = (0.1, 0), targets I: the logistic from 0.01."""
+    """Z_00(10) of the matrix solution from W0 = (0.1, 0)^T, H0 = (0.1, 0), targets I: the logistic from 0.01."""
     from ..numerics.riccati import riccati_solution
 
     return float(riccati_solution([[0.1], [0.0]], [[0.1, 0.0]], [[1.0, 0.0], [0.0, 1.0]], [10.0]).Z[0, 0, 0])
 
 
 def modes() -> float:
-    """z_color(1000) under cross-entropy with ridge 1/1000, from w = h = 1/1000, on the strata of 4 colours x 6 shapes."""
+    """z_color(1000) under cross-entropy with ridge 1/1000 from w = h = 1/1000, of 4 colours x 6 shapes."""
     return _color(1000.0)
 
 

@@ -1,8 +1,8 @@
 """Does what is committed install anywhere?  `make check-install` builds it and installs it into clean environments.
 
 - wheel and sdist are built from the committed files, and hold all of the packages' files and nothing else;
-- each is installed, for every Python from 3.11 on that is here, into an environment of its own that has neither torch nor
-  cupy nor dask; there `import ufmflow` is fast, `ufmflow doctor` is well, and `ufmflow reproduce --quick` confirms;
+- each is installed, for every Python from 3.11 on that is here, into an environment of its own that has neither torch
+  nor cupy nor dask; there `import ufmflow` is fast, `ufmflow doctor` is well, and `ufmflow reproduce --quick` confirms;
 - every extra resolves;
 - with the oldest versions that setup.cfg allows, the tests of the core pass.
 

@@ -1,7 +1,6 @@
 """Certified trajectories: closed forms lie inside, LSODA agrees, and wrong or too narrow enclosures are caught."""
 
 import math
-import sys
 from fractions import Fraction
 
 import flint

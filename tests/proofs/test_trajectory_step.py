@@ -1,8 +1,6 @@
 """The step on exact solutions: it holds, refutes, and leaves undecided what its enclosures do not settle."""
 
-import sys
 
-import pytest
 import sympy as sp
 
 from ufmflow.proofs.checker import decide

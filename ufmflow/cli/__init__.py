@@ -1,7 +1,7 @@
 """The command line: a thin layer over the public names.
 
-All verbs have `--help` with examples, `--json` for machines and `--quiet`; results go to stdout, everything else to stderr,
-and what an exit code means is said once, in EXIT_CODES.
+All verbs have `--help` with examples, `--json` for machines and `--quiet`; results go to stdout, everything else to
+stderr, and what an exit code means is said once, in EXIT_CODES.
 """
 
 import os

@@ -34,9 +34,10 @@ def plan(
 ) -> None:
     """Advise what to change so that structure lasts.
 
-    Interventions and when to stop, predicted before training.  Goals: 'semantic index >= 0.8 at loss <= 0.05 for color', 'widest window', 'permanent'; 'at loss <= ...' and
-    'for ATTRIBUTE' go with each and may be left out.  Exit code 1 when no intervention is predicted to reach the goal,
-    and with --verify when advice failed on trained networks.
+    Interventions and when to stop, predicted before training.  Goals: 'semantic index >= 0.8 at loss <= 0.05 for
+    color', 'widest window', 'permanent'; 'at loss <= ...' and 'for ATTRIBUTE' go with each and may be left out.
+    Exit code 1 when no intervention is predicted to reach the goal, and with --verify when advice failed on trained
+    networks.
 
     \b
     Examples:

@@ -27,7 +27,7 @@ def doctor(as_json: Json = False, quiet: Quiet = False) -> None:
     healthy = not wrong and not any(outcome.problem for outcome in outcomes)
     lines = [*_packages_lines(about), *_machine_lines(about), "", "known answers:"]
     lines += [
-        f"  {'FAILED' if o.problem else 'found':>6}  {o.name}{f': {o.problem}' if o.problem else ''} ({o.seconds:.1f} s)"
+        f"  {'FAILED' if o.problem else 'found':>6}  {': '.join(filter(None, (o.name, o.problem)))} ({o.seconds:.1f} s)"
         for o in outcomes
     ]
     lines += ["", "all is well" if healthy else f"not well: {'; '.join(_ills(wrong, outcomes))}"]

@@ -92,7 +92,8 @@ def crosscheck(
 ) -> None:
     """Hold every forecast to a recorded run.
 
-    Exit code 1 when the designated one is not confirmed.  Several runs, such as the seeds of one setting, are held to their mean errors.
+    Exit code 1 when the designated one is not confirmed.  Several runs, such as the seeds of one setting, are held
+    to their mean errors.
 
     \b
     Examples:

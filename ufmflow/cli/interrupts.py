@@ -28,7 +28,7 @@ class Verbs(TyperGroup):
 
 @contextmanager
 def resumable(kept: str | None) -> Iterator[None]:
-    """Around work that can be taken up again: what an interrupt leaves (None: nothing), and the command that goes on."""
+    """Around work that can be taken up again: what an interrupt leaves (None: nothing), and how to go on with it."""
     try:
         yield
     except KeyboardInterrupt:

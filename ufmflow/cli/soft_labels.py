@@ -97,7 +97,8 @@ def crossover(
 ) -> None:
     """Tell whether structure is the labels' or the kernel's.
 
-    The labels' structure stays, the kernel's passes: softness against kernel ratio.  The diagram is of squared error; under cross-entropy soft labels end in equal shares of all strata.
+    The labels' structure stays, the kernel's passes: softness against kernel ratio.  The diagram is of squared
+    error; under cross-entropy soft labels end in equal shares of all strata.
 
     \b
     Examples:

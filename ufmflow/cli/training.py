@@ -69,7 +69,8 @@ def train(
 ) -> None:
     """Train and record a small network (extra: train).
 
-    Its kernel at initialisation, of which forecasts are made, is recorded with it.  A run that is interrupted goes on where it was when the same command is given again.
+    Its kernel at initialisation, of which forecasts are made, is recorded with it.  A run that is interrupted goes
+    on where it was when the same command is given again.
 
     \b
     Examples:
