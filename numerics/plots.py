@@ -122,9 +122,9 @@ class Plots:
             for ax in axes.flat:
                 if ax.get_legend() is not None:
                     ax.get_legend().remove()
-            style = _strata_legend(len(self.trajectory.attributes.names) - 1, self._seen(observed))
-            fig.legend(*axes[0, 0].get_legend_handles_labels(), **style | {"loc": "outside lower center", "ncols": 4,
-                       "bbox_to_anchor": None})  # fmt: skip
+            place = {"loc": "outside lower center", "bbox_to_anchor": None}
+            style = _strata_legend(self.trajectory.attributes.names[1:], self._seen(observed)) | place
+            fig.legend(*axes[0, 0].get_legend_handles_labels(), **style)
             return fig, axes
 
     def gram(
@@ -191,7 +191,7 @@ class Plots:
             _dots(ax, [(one.time, one.data[variable].sel(stratum=A).values) for one in seen], marker, color)
         log_time_axis(ax, self.trajectory.time)
         # Beside the data: no corner stays free for all times of all runs.
-        ax.legend(**_strata_legend(len(self.trajectory.attributes.names) - 1, seen))
+        ax.legend(**_strata_legend(self.trajectory.attributes.names[1:], seen))
 
     def _curve(self, ax: "Axes", variable: str, seen: "list[Trajectory]") -> None:
         data = self.trajectory.data
@@ -225,11 +225,13 @@ def _dots_are(seen: "list[Trajectory]") -> str:
     return "dots: observed" if len(seen) == 1 else f"dots: mean of {len(seen)} observed, band: least to largest"
 
 
-def _strata_legend(count: int, seen: "list[Trajectory]") -> dict[str, Any]:
-    """Above the axes, or at their right where there are many strata."""
+def _strata_legend(names: Sequence[str], seen: "list[Trajectory]") -> dict[str, Any]:
+    """Above the axes in as many columns as fit, or at their right where there are many strata."""
     title = {"title": f"line: forecast, {_dots_are(seen)}"} if seen else {}
-    above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 4, "alignment": "left"}
-    return {"title_fontsize": 8, **title, **(above if count <= 8 else {"loc": "center left", "bbox_to_anchor": (1, 0.5)})}
+    columns = max(1, min(4, 66 // (max(map(len, names)) + 9)))  # a figure is some 66 letters wide, a line's sample 9
+    above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": columns, "alignment": "left"}
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    return {"title_fontsize": 8, **title, **(above if len(names) <= 8 else beside)}
 
 
 def log_spaced(times: np.ndarray, count: int) -> np.ndarray:
@@ -240,7 +242,7 @@ def log_spaced(times: np.ndarray, count: int) -> np.ndarray:
 
 
 def recorded_times(recorded: np.ndarray, times: Any, count: int) -> np.ndarray:
-    """The recorded times nearest to the given ones, or at most `count` log-spaced ones if None; each once, in order.
+    """The recorded times nearest to the given ones, each once and in order; if None, `count` log-spaced ones or all.
 
     Raises
     ------
@@ -248,7 +250,7 @@ def recorded_times(recorded: np.ndarray, times: Any, count: int) -> np.ndarray:
         When a time is not finite, or none is given.
     """
     if times is None:
-        return np.unique(log_spaced(recorded, count)) if np.any(recorded > 0) else recorded[-1:]
+        return recorded if len(recorded) <= count else np.unique(log_spaced(recorded, count))
     wanted = np.atleast_1d(np.asarray(times, dtype=float))
     if wanted.size == 0 or not np.all(np.isfinite(wanted)):
         raise InputError(f"times: {times!r} holds no finite times; give some between {recorded[0]} and {recorded[-1]}.")

@@ -229,7 +229,8 @@ def test_panels_show_four_quantities_over_one_time(trajectories):
 
 def test_times_are_recorded_ones_each_once():
     recorded = np.array([0.0, 1, 3, 10])
-    assert recorded_times(recorded, None, 5).tolist() == [1, 3, 10]
+    assert recorded_times(recorded, None, 5).tolist() == [0, 1, 3, 10]
+    assert recorded_times(recorded, None, 3).tolist() == [1, 3, 10]
     assert recorded_times(recorded, [9, 11, 2.9, 0], 5).tolist() == [0, 3, 10]
     assert recorded_times(np.array([0.0]), None, 5).tolist() == [0]
     with pytest.raises(InputError, match="no finite times"):

@@ -14,9 +14,13 @@ from ufmflow.numerics.crosscheck import crosscheck
 from ufmflow.numerics.gram_plots import centred_cosine
 from ufmflow.numerics.report import write_report
 from ufmflow.numerics.report_frames import frame_times
+from ufmflow.numerics.runs import make_run
 from ufmflow.numerics.simulate import simulate
+from ufmflow.theory.attributes import Attributes
 from ufmflow.theory.errors import InputError
 from ufmflow.theory.model import UFM
+
+from .explicit import normal
 
 MATHML = "http://www.w3.org/1998/Math/MathML"
 
@@ -159,7 +163,7 @@ def test_the_slider_has_the_numbers_of_the_run(page, flow_check):
     for cursor in frames["cursors"].values():
         places = np.array(cursor["at"])
         assert np.all(np.diff(places) > 0) and 0 < places[0] < 0.3 and 0.9 < places[-1] <= 1
-        assert 0 <= cursor["top"] < 0.1 < cursor["bottom"] < 0.3
+        assert 0 <= cursor["top"] < 0.2 and 0.1 < cursor["bottom"] < 0.3
     assert len(page) < 2e6
 
 
@@ -215,6 +219,29 @@ def test_text_from_a_run_is_escaped(flow_check, tmp_path):
     page = write_report(dataclasses.replace(flow_check, run=named), tmp_path / "escaped").read_text()
     assert "<script>alert" not in page and "<b>run" not in page and "&lt;script&gt;" in page
     assert foreign_scripts(page) == []
+
+
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory):
+    """The page of a run of 500 contexts with three records that tells nothing of its network."""
+    attributes = Attributes("size[10] * colour[10] * shape[5]")
+    H = np.stack([normal(seed, 500, 8) for seed in range(3)])
+    arrays = {"step": np.array([0, 10, 500]), "H": H, "W": H * 0.1, "loss": np.array([6.2, 3.0, 0.5]),
+              "label": np.arange(500)}  # fmt: skip
+    run = make_run(arrays, attributes, {"lr": 0.01}, "sparse.npz")
+    check = crosscheck(run, simulate(UFM(attributes, constraint="normalized", width=500), run.time))
+    return write_report(check, tmp_path_factory.mktemp("sparse")).read_text()
+
+
+def test_many_contexts_and_few_records_make_a_page(sparse):
+    frames = embedded(sparse)
+    assert frames["steps"] == [0, 10, 500] and frames["side"] == 96 and len(sparse) < 2e6
+    assert len(base64.b64decode(frames["grams"])) == 2 * 3 * 96 * 96
+    # Nine thick lines between sizes; those between their colours are too many.
+    assert [line for line in frames["lines"] if line[1] == 2] == [[k / 10, 2] for k in range(1, 10)]
+    assert len(frames["lines"]) == 9
+    text = Elements(sparse).text
+    assert "means over blocks of neighbours" in text and "None" not in text and "Seed" not in text
 
 
 def test_a_folder_that_cannot_be_made_is_named(flow_check, tmp_path):
