@@ -146,7 +146,7 @@ def shown_commands(text):
 
 def refused(line):
     """Why the command line would not take a line; nothing is run."""
-    command, *words = shlex.split(line.removeprefix("ufmflow "), comments=True)
+    command, *words = shlex.split(line.removeprefix("ufmflow ").partition(" > ")[0], comments=True)
     if command not in group().commands:
         return f"no command {command}"
     try:

@@ -25,8 +25,8 @@ from .training import train
 EXIT_CODES = """\b
 Exit codes:
   0    done
-  1    a check that did not hold: a forecast not confirmed, a theorem not proved, runs of a sweep or an integration
-       that failed, a goal that nothing reaches
+  1    a check that did not hold: a forecast not confirmed, a theorem not proved, a goal that nothing reaches; or runs of
+       a sweep, an integration, or reading and writing that failed
   2    bad input; one sentence says what and how to mend it, and nothing is left half-written
   130  stopped by ctrl-C; what is finished is kept, and the same command goes on where a verb says so
 """
