@@ -13,6 +13,7 @@ from sphinx.ext.napoleon import Config, NumpyDocstring
 FIELDS = Config(
     napoleon_use_param=False, napoleon_use_rtype=False, napoleon_custom_sections=[("Attributes", "params_style")]
 )
+LONGEST_TYPE = 60
 CODE = re.compile(r"(`[^`]*`)")
 
 
@@ -28,7 +29,9 @@ def converted(lines: list[str]) -> list[str]:
     for title, body in _sections(lines):
         if title == "Examples":
             found += body
-        elif title in ("Parameters", "Attributes", "Returns", "Yields", "Raises"):
+        elif title in ("Parameters", "Attributes"):
+            found += [_escaped(line) for line in _described(body)]
+        elif title in ("Returns", "Yields", "Raises"):
             found += [_escaped(line) for line in body]
         else:
             found += _prose(body)
@@ -47,6 +50,23 @@ def _sections(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
     yield title, body
 
 
+def _described(lines: list[str]) -> list[str]:
+    """Entries `name : what it is`; where that goes on in the next line or is long, it is a description and no type."""
+    found: list[str] = []
+    for line in lines:
+        goes_on = re.match(r"\s+[a-z]\w", line) and found and re.match(r"\S.* : ", found[-1])
+        if goes_on:
+            found[-1] += f" {line.strip()}"
+        else:
+            found.append(line)
+    entries: list[str] = []
+    for line in found:
+        name, colon, what = line.partition(" : ")
+        long = colon and not line[0].isspace() and len(what) > LONGEST_TYPE
+        entries += [name, f"    {what}"] if long else [line]
+    return entries
+
+
 def _prose(lines: list[str]) -> list[str]:
     """Paragraphs escaped, indented blocks made literal."""
     found: list[str] = []
@@ -63,5 +83,6 @@ def _prose(lines: list[str]) -> list[str]:
 
 def _escaped(line: str) -> str:
     parts = CODE.split(line)
-    plain = [re.sub(r"([\\*|])|(?<=\w)(_)(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
-    return "".join(text for pair in zip(plain, [*parts[1::2], ""], strict=True) for text in pair)
+    plain = [re.sub(r"[\\*|]|(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
+    text = "".join(text for pair in zip(plain, [*parts[1::2], ""], strict=True) for text in pair)
+    return re.sub(r"^(\s*\w)\.(?=\s)", r"\1\\.", text)  # a letter and a point would begin a list
