@@ -64,5 +64,10 @@ SOURCES := $(shell find theory numerics proofs ufmflow -type f -not -path '*/__p
 gallery: .venv/installed
 	.venv/bin/python docs/make_gallery.py
 
+# What is tried to break it, at full size: hours.  Results and docs/trust.md are made anew; fuzzing goes on where it stopped.
+trust:
+	for part in fuzz faults hostile calibration mutants soak; do $(PYTHON) tests/trust/run.py --part $$part || exit 1; done
+	$(PYTHON) tests/trust/run.py --page
+
 clean:
 	rm -rf .venv .venv-test .venv-docs .venv-release docs/_build docs/_site docs/_api build dist report *.egg-info

@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 240.0  # seconds of the clock for one mutant: more counts as noticed only if the unchanged module takes far less
 TESTS = {
     "theory/formula.py": ["theory/test_formula.py"],
-    "theory/exact.py": ["theory/test_model.py", "trust/test_findings.py"],
     "theory/attributes.py": ["theory/test_attributes.py"],
     "theory/kernels.py": ["theory/test_kernels.py"],
     "theory/table.py": ["theory/test_table.py"],

@@ -100,22 +100,23 @@ def main() -> None:
     parser.add_argument("--part", choices=["fuzz", "faults", "hostile", "calibration", "mutants", "soak"])
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--inputs", type=int, default=100_000)
-    parser.add_argument("--number", type=int, default=200)
+    parser.add_argument("--number", type=int, help="of faults (200), problems (1000) or mutants (300)")
     parser.add_argument("--minutes", type=float, default=None, help="end after so many; soak takes 10 if not told")
     parser.add_argument("--only", help="fuzz, mutants: readers or modules, comma-separated")
     chosen = parser.parse_args()
     sys.path.insert(0, str(HERE))
+    number = chosen.number or {"faults": 200, "calibration": 1000}.get(chosen.part, 300)
     until = time.time() + 60 * chosen.minutes if chosen.minutes else float("inf")
     if chosen.part == "fuzz":
         fuzz(chosen.inputs, until, chosen.only)
     elif chosen.part == "mutants":
-        importlib.import_module("mutants").campaign(chosen.number, until, chosen.only)
+        importlib.import_module("mutants").campaign(number, until, chosen.only)
     elif chosen.part == "soak":
         write("soak", importlib.import_module("soak").campaign(chosen.minutes or 10.0))
     elif chosen.part == "hostile":
         write("hostile", importlib.import_module("hostile").campaign())
     elif chosen.part:
-        write(chosen.part, importlib.import_module(chosen.part).campaign(chosen.number))
+        write(chosen.part, importlib.import_module(chosen.part).campaign(number))
     if chosen.page:
         importlib.import_module("trust_page").write()
 
