@@ -180,3 +180,16 @@ def test_corrected_claims_are_counted():
     claims, numbers = len({row.number for row in index()}), len({row.number for row in rows})
     assert f"Of the {claims} claims that the work began with, {numbers} did not" in page
     assert f"; {len(rows)} of their parts are *corrected*" in page
+
+
+def test_the_numbers_of_the_limits_are_those_of_the_forecasts():
+    page, forecasts = ((DOCS / name).read_text(encoding="utf-8") for name in ("limits.md", "forecasts.md"))
+    failures = page.partition("## Where forecasts fail")[2].partition("\n## ")[0]
+    bound = re.search(r"within (0\.\d+) for transformers", failures)[1]
+    known = set(re.findall(r"\d+\.\d+", forecasts)) | {bound}
+    assert set(re.findall(r"\d+\.\d+", failures)) <= known
+    worst = [float(row) for row in re.findall(r"^\| transformer[^|]*\| [\d.]+ \(([\d.]+)\)", forecasts, re.MULTILINE)]
+    assert len(worst) >= 8 and 0.8 * float(bound) < max(worst) <= float(bound)
+    kernel = ufmflow.Start.of(ufmflow.example_run()).kernel
+    residual = importlib.import_module("ufmflow.numerics.strata").residual(kernel, ufmflow.example_run().attributes)
+    assert f"({residual:.3f} of" in page
