@@ -7,9 +7,12 @@ not run: it has names that the reader fills in. `make docs` builds the site stri
 
 import contextlib
 import importlib
+import importlib.util
 import io
+import json
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -32,6 +35,7 @@ def prose(text):
     return re.sub(r"`[^`\n]*`", "", re.sub(r"^(```|~~~).*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL))
 
 
+@cache
 def anchors(text):
     titles = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
     plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)|`", r"\1", title) for title in titles]
@@ -193,3 +197,15 @@ def test_the_numbers_of_the_limits_are_those_of_the_forecasts():
     kernel = ufmflow.Start.of(ufmflow.example_run()).kernel
     residual = importlib.import_module("ufmflow.numerics.strata").residual(kernel, ufmflow.example_run().attributes)
     assert f"({residual:.3f} of" in page
+
+
+def test_the_table_of_forecasts_is_that_of_the_results():
+    spec = importlib.util.spec_from_file_location("forecast_seeds", ROOT / "benchmarks" / "forecast_seeds.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    result = json.loads(benchmark.RESULTS.read_text(encoding="utf-8"))
+    page = (DOCS / "forecasts.md").read_text(encoding="utf-8")
+    assert (lines := benchmark.table(result)) in page and lines.count("\n") > 10
+    row = result["rows"][0]
+    row["levels"][row["designated"]]["share_rmse_mean"] += 0.1
+    assert benchmark.table(result) not in page
