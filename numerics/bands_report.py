@@ -92,7 +92,27 @@ def write_horizon(found: Horizon, out: str | Path) -> Path:
 
 
 def plot_bands(bands: Bands) -> "tuple[Figure, Any]":
-    """Observed and forecast shares over log time, one panel a stratum: mean over the runs, from least to largest."""
+    """Observed and forecast shares over log time, one panel a stratum: mean over the runs, from least to largest.
+
+    Parameters
+    ----------
+    bands : of `crosscheck_many`
+
+    Returns
+    -------
+    fig, axes (rows, columns), three columns at most
+
+    Examples
+    --------
+    >>> from ufmflow.numerics.bands import gather
+    >>> from ufmflow.numerics.crosscheck import crosscheck
+    >>> from ufmflow.numerics.forecast import forecast
+    >>> from ufmflow.numerics.runs import example_run
+    >>> run = example_run()
+    >>> fig, axes = plot_bands(gather([crosscheck(run, forecast(run, level="modes"))]))
+    >>> [ax.get_title() for ax in axes[0]]
+    ['a0', 'a1', 'a0:a1']
+    """
     import matplotlib.pyplot as plt
 
     time, observed, forecast = bands.shares()
@@ -121,7 +141,16 @@ def plot_bands(bands: Bands) -> "tuple[Figure, Any]":
 
 
 def plot_horizon(found: Horizon) -> "tuple[Figure, Any]":
-    """Mean share error of the rest of the run against the step and the loss it starts from."""
+    """Mean share error of the rest of the run against the step and the loss it starts from.
+
+    Parameters
+    ----------
+    found : of `horizon`
+
+    Returns
+    -------
+    fig, axes (2,)
+    """
     import matplotlib.pyplot as plt
 
     rows = found.rows()

@@ -60,8 +60,8 @@ def frames(
     Examples
     --------
     >>> two_pairs = np.kron(np.array([[1.0, -1], [-1, 1]]), np.ones((2, 2)))
-    >>> frames([two_pairs], "pca").round(6)[0].tolist()
-    [[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]]
+    >>> frames([two_pairs], "pca")[0, :, 0].round(6).tolist()
+    [1.0, 1.0, -1.0, -1.0]
     """
     if method not in METHODS:
         raise InputError(f"method: {method!r} is unknown; choose mds (every distance counts) or pca (one plane).")
@@ -123,5 +123,7 @@ def _on_shared_plane(cosines: Sequence[np.ndarray], aligned: bool) -> list[np.nd
 
 
 def _signs(vectors: np.ndarray) -> np.ndarray:
-    """Signs that make the largest entry of each column positive: axes have none of their own."""
-    return np.where(vectors[np.argmax(np.abs(vectors), axis=0), np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
+    """Signs that make the largest entry of each column positive, of equal ones the first: axes have none of their own."""
+    size = np.abs(vectors)
+    first = np.argmax(size >= (1 - 1e-6) * size.max(axis=0), axis=0)
+    return np.where(vectors[first, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)

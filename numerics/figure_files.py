@@ -21,10 +21,27 @@ def check_figure(out: str | Path) -> Path:
 def write_figure(fig: Any, out: str | Path) -> Path:
     """Write a matplotlib figure and close it.
 
+    Parameters
+    ----------
+    fig : matplotlib figure
+    out : path that ends in .png, .pdf or .svg
+
+    Returns
+    -------
+    Path of the file
+
     Raises
     ------
     InputError
         For another ending than .png, .pdf or .svg, and where the folder is missing or not writable.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from ufmflow.numerics.runs import example_run
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_figure(example_run().plot.shares()[0], f"{folder}/shares.pdf").name
+    'shares.pdf'
     """
     import matplotlib.pyplot as plt
 

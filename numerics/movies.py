@@ -102,8 +102,8 @@ def _stage(rows: "dict[str, Trajectory]", points: list[np.ndarray]) -> tuple[Any
     key_to_attributes(fig, first.attributes)
     below = fig.add_subplot(above[1, :])
     Plots(first).window(rest[0] if rest else None, below)
-    if below.get_legend() is not None:
-        below.get_legend().remove()
+    if (legend := below.get_legend()) is not None:
+        legend.remove()
     fig.suptitle(" ")
     fig.draw_without_rendering()
     fig.set_layout_engine("none")  # laid out once: the panels must not move, and measuring text takes most of the time
@@ -186,7 +186,7 @@ class _Kept(AbstractMovieWriter):
     def grab_frame(self, **savefig_kwargs: Any) -> None:
         buffer = io.BytesIO()
         self.fig.savefig(buffer, format="rgba", dpi=self.dpi, **savefig_kwargs)
-        self.pages.append(Image.frombuffer("RGBA", self.frame_size, buffer.getbuffer()).convert("RGB"))
+        self.pages.append(Image.frombuffer("RGBA", self.frame_size, buffer.getvalue()).convert("RGB"))
 
     def finish(self) -> None:
         pass

@@ -20,9 +20,20 @@ RASTER = 240  # steps of the grid on which places for the names are compared
 def phase_figure(found: Diagram) -> tuple[Any, Any]:
     """The field of a diagram with the borders through it.
 
+    Parameters
+    ----------
+    found : of `ufmflow.numerics.phases.phase_diagram`
+
     Returns
     -------
     fig, ax
+
+    Examples
+    --------
+    >>> from ufmflow.numerics.phases import phase_diagram
+    >>> fig, ax = phase_figure(phase_diagram("emergence", formula="a[2] * b[2]", points=4))
+    >>> ax.get_title()
+    'squared error: seen before all saturates?'
     """
     import matplotlib.pyplot as plt
 

@@ -120,8 +120,8 @@ class Plots:
             for ax in axes[0]:
                 ax.set_xlabel("")
             for ax in axes.flat:
-                if ax.get_legend() is not None:
-                    ax.get_legend().remove()
+                if (legend := ax.get_legend()) is not None:
+                    legend.remove()
             place = {"loc": "outside lower center", "bbox_to_anchor": None}
             style = _strata_legend(self.trajectory.attributes.names[1:], self._seen(observed)) | place
             fig.legend(*axes[0, 0].get_legend_handles_labels(), **style)
@@ -228,7 +228,7 @@ def _dots_are(seen: "list[Trajectory]") -> str:
 def _strata_legend(names: Sequence[str], seen: "list[Trajectory]") -> dict[str, Any]:
     """Above the axes in as many columns as fit, or at their right where there are many strata."""
     title = {"title": f"line: forecast, {_dots_are(seen)}"} if seen else {}
-    columns = max(1, min(4, 66 // (max(map(len, names)) + 9)))  # a figure is some 66 letters wide, a line's sample 9
+    columns = max(1, min(4, 84 // (max(map(len, names)) + 9)))  # a figure is some 84 letters wide, a line's sample 9
     above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": columns, "alignment": "left"}
     beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     return {"title_fontsize": 8, **title, **(above if len(names) <= 8 else beside)}

@@ -16,12 +16,16 @@ const draw = (canvas, from) => {
     pixels.data[4 * k + 3] = 255;
   }
   ink.putImageData(pixels, 0, 0);
+  // As many pixels as the screen has: scaled down, thin lines would get lost.
+  const ratio = window.devicePixelRatio || 1;
+  const size = Math.round((canvas.clientWidth || 320) * ratio);
+  if (canvas.width !== size) canvas.width = canvas.height = size;
   const to = canvas.getContext("2d");
-  const size = canvas.width;
   to.imageSmoothingEnabled = false;
   to.drawImage(small, 0, 0, size, size);
-  to.fillStyle = "#000";
-  record.lines.forEach(([at, width]) => {
+  record.lines.forEach(([at, thick]) => {
+    to.fillStyle = thick === 2 ? "#000" : "rgb(0 0 0 / 40%)";
+    const width = Math.max(1, Math.round(ratio));
     const place = Math.round(at * size - width / 2);
     to.fillRect(place, 0, width, size);
     to.fillRect(0, place, size, width);
@@ -29,7 +33,7 @@ const draw = (canvas, from) => {
 };
 
 document.querySelectorAll(".live").forEach((part) => { part.hidden = false; });
-player(record.captions, record.steps, (i) => {
+const show = (i) => {
   canvases.forEach((canvas, k) => {
     draw(canvas, (k * record.captions.length + i) * side * side);
     canvas.setAttribute("aria-label", `Gram matrix, ${canvas.dataset.name}, at ${record.captions[i]}`);
@@ -40,4 +44,6 @@ player(record.captions, record.steps, (i) => {
     cell.textContent = value.toFixed(3);
     cell.style.setProperty("--share", value);
   });
-}, 250);
+};
+player(record.captions, record.steps, show, 250);
+window.addEventListener("resize", () => show(Number(document.getElementById("frame").value)));

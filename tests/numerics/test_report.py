@@ -40,7 +40,7 @@ def page(folder):
 class Elements(HTMLParser):
     """Every element with its attributes, the text, scripts apart, and whether open and close tags match."""
 
-    EMPTY = ("meta", "img", "br", "link", "input", "hr", "mspace")
+    EMPTY = ("meta", "img", "br", "wbr", "link", "input", "hr", "mspace")
 
     def __init__(self, page):
         super().__init__()
