@@ -75,7 +75,7 @@ def simulate(
     device : "cpu" or "cuda"
         Where whole matrices (`full=True`) are integrated; "cuda" needs a GPU and CuPy (extra `gpu`).
     rtol, atol : tolerances on the solution; atol is lowered to rtol times the smallest part of the start, so that
-        tiny starts keep their time of emergence
+        tiny starts keep their time of emergence.  Below an rtol of 1e-11 rounding sets the error
     seed : of the random frame or start of `full`
     out : path, optional
         Where to save the trajectory as zarr.

@@ -12,6 +12,7 @@ with atol as `simulate` lowers it for tiny starts, and is to be at most 10.
 
 import time
 import warnings
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -30,7 +31,7 @@ STRUCTURES = (
 )  # fmt: skip
 ALLOWED = 10.0
 REFERENCE = 1e-12
-PATIENCE = 5.0  # seconds of the processor for one reference
+PATIENCE = 2.0  # seconds of the processor for one reference
 
 
 def explicit_projectors(model: UFM) -> dict[str, np.ndarray]:
@@ -80,7 +81,7 @@ def draw(number: int) -> dict[str, Any]:
         init = {A: size(-6, 0) for A in attributes.names}
     m = float(attributes.cardinality) if model["reduction"] == "mean" else 1.0
     rate = max(float(model["feature_kernel"][A] * model["label_kernel"][A]) ** 0.5 for A in kept.names) / m
-    horizon = size(-1, 3) / rate
+    horizon = size(-1, 2.5) / rate
     if full:
         horizon, init = min(horizon, 200 / rate), size(-4, -0.5)
     return {
@@ -234,15 +235,21 @@ def _full_error(found: Any, equations: Equations, problem: dict[str, Any], atol:
     return {"ratio": float(max(ratios)), "method": found.data.attrs["method"]}
 
 
-def campaign(problems: int, first: int = 0) -> dict[str, Any]:
+def campaign(problems: int, first: int = 0, log: Callable = lambda *_: None) -> dict[str, Any]:
     """Counts, quantiles of the error over the tolerance asked for, and the problems that miss."""
-    begun = time.time()
+    begun, rows = time.time(), []
     warnings.simplefilter("ignore")
-    rows = []
     for number in range(first, first + problems):
         with np.errstate(all="ignore"):
             rows.append(measure(draw(number)))
-    ratios = {"strata": [], "matrices": []}
+        if len(rows) % 20 == 0:
+            log(summary(rows, first, time.time() - begun))
+    return summary(rows, first, time.time() - begun)
+
+
+def summary(rows: list[dict[str, Any]], first: int, seconds: float) -> dict[str, Any]:
+    """See `campaign`."""
+    ratios: dict[str, list[float]] = {"strata": [], "matrices": []}
     for row in rows:
         if "ratio" in row:
             ratios["matrices" if row["full"] else "strata"].append(row["ratio"])
@@ -252,9 +259,9 @@ def campaign(problems: int, first: int = 0) -> dict[str, Any]:
         if values
     }
     return {
-        "problems": problems, "first": first, "measured": {kind: len(values) for kind, values in ratios.items()},
+        "problems": len(rows), "first": first, "measured": {kind: len(values) for kind, values in ratios.items()},
         "quantiles": quantiles, "missed": [row for row in rows if row.get("ratio", 0) > ALLOWED],
         "refused": [row for row in rows if "refused" in row],
         "unsolved_by_the_reference": [row["number"] for row in rows if row.get("unsolved")],
-        "seconds": time.time() - begun,
+        "seconds": seconds,
     }  # fmt: skip

@@ -100,7 +100,9 @@ def main() -> None:
     parser.add_argument("--part", choices=["fuzz", "faults", "hostile", "calibration", "mutants", "soak"])
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--inputs", type=int, default=100_000)
-    parser.add_argument("--number", type=int, help="of faults (200), problems (1000) or mutants (300)")
+    parser.add_argument(
+        "--number", type=int, help="of faults (200), problems (1000), mutants (300); hostile: each so manyth case (1)"
+    )
     parser.add_argument("--minutes", type=float, default=None, help="end after so many; soak takes 10 if not told")
     parser.add_argument("--only", help="fuzz, mutants: readers or modules, comma-separated")
     chosen = parser.parse_args()
@@ -114,9 +116,15 @@ def main() -> None:
     elif chosen.part == "soak":
         write("soak", importlib.import_module("soak").campaign(chosen.minutes or 10.0))
     elif chosen.part == "hostile":
-        write("hostile", importlib.import_module("hostile").campaign())
-    elif chosen.part:
-        write(chosen.part, importlib.import_module(chosen.part).campaign(number))
+        write("hostile", importlib.import_module("hostile").campaign(every=chosen.number or 1))
+    elif chosen.part == "calibration":
+        write(
+            "calibration",
+            importlib.import_module("calibration").campaign(number, log=lambda r: write("calibration", r)),
+        )
+    elif chosen.part == "faults":
+        faults = importlib.import_module("faults")
+        write("faults", faults.campaign(number, log=lambda *rows: write("faults", faults.summary(*rows))))
     if chosen.page:
         importlib.import_module("trust_page").write()
 

@@ -167,7 +167,7 @@ SECTIONS = (
      "undisturbed one, with what was finished kept and not done twice. Cells: problems of so many tried."),
     ("hostile", "Numbers at the edges", hostile, "Labels 2 to 10^9, kernels and times 1e-12 to 1e12, starts from 1e-300, "
      "tolerances down to round-off, ridge 1e-300 to 1e12, against mpmath at 80 digits and more. Errors: relative for closed "
-     "forms and limits, in units of rtol for `simulate` (right up to 20), absolute in shares and log loss for forecasts."),
+     "forms and limits, in units of rtol, or of 5e-12 where rtol is less, for `simulate` (right up to 20), absolute in shares and log loss for forecasts."),
     ("calibration", "Error over the tolerance asked for", calibration, "Random structures, losses, kernels, ridges, "
      "constraints, starts and horizons; references from equations written down anew on explicit matrices. At most 10 is asked "
      "for."),
