@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..theory.errors import InputError
+from .plots import house_style
 
 KINDS = (".png", ".pdf", ".svg")
 
@@ -47,7 +48,8 @@ def write_figure(fig: Any, out: str | Path) -> Path:
 
     try:
         target = check_figure(out)
-        fig.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
+        with house_style():  # resolution, and names inside an SVG that do not change from run to run
+            fig.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
     except OSError as error:
         raise InputError(f"out: cannot write {str(out)!r}: {error.strerror}.") from None
     finally:

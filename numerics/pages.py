@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 
 from ..theory.errors import InputError
+from .plots import house_style
 
 
 def render(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
@@ -47,7 +48,8 @@ def svg_of(figure: Any) -> bytes:
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with house_style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     plt.close(figure)
     return buffer.getvalue()
 

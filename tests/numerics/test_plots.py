@@ -6,7 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from ufmflow.numerics.figure_files import write_figure
 from ufmflow.numerics.gram_plots import SIMILARITY, block_borders, block_means, sorted_contexts
+from ufmflow.numerics.pages import svg_of
 from ufmflow.numerics.plots import centred_cosine, log_spaced, recorded_times
 from ufmflow.numerics.simulate import simulate
 from ufmflow.theory.attributes import Attributes
@@ -225,6 +227,16 @@ def test_panels_show_four_quantities_over_one_time(trajectories):
     assert len({ax.get_xlim() for ax in axes.flat}) == 1
     with pytest.raises(InputError, match="letter: 'q' has no singular values; choose w, h or z"):
         trajectory.plot.singular_values("q")
+
+
+def test_equal_figures_are_equal_files(trajectories, tmp_path):
+    trajectory, observed = trajectories
+
+    def written(name, source):
+        return write_figure(source.plot.window()[0], tmp_path / name).read_bytes()
+
+    assert written("a.svg", trajectory) == written("b.svg", trajectory) != written("c.svg", observed)
+    assert svg_of(trajectory.plot.gram()[0]) == svg_of(trajectory.plot.gram()[0]) != svg_of(observed.plot.gram()[0])
 
 
 def test_times_are_recorded_ones_each_once():
