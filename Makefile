@@ -3,7 +3,7 @@ PYTHON ?= python3
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test docs gallery clean test-gpu bench-gpu check-install release-check
+.PHONY: demo test trust docs gallery clean test-gpu bench-gpu check-install release-check
 
 # Set up, run the main job, and say where the report is.
 demo: .venv/installed

@@ -31,7 +31,7 @@ STRUCTURES = (
 )  # fmt: skip
 ALLOWED = 10.0
 REFERENCE = 1e-12
-PATIENCE = 2.0  # seconds of the processor for one reference
+PATIENCE = 0.7  # seconds of the processor for one reference
 
 
 def explicit_projectors(model: UFM) -> dict[str, np.ndarray]:

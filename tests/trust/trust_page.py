@@ -98,6 +98,8 @@ def faults(result: dict) -> list[str]:
     lines.append(told + (str(len(result["problems"])) if result["problems"] else "none") + ".")
     for row in result["problems"]:
         lines.append(f"- {row['job']}, {row['fault']}, number {row['number']}: {row['problem'][:200]}")
+    if result.get("note"):
+        lines += ["", f"{result['note'][0].upper()}{result['note'][1:]}."]
     return [*lines, ""]
 
 
