@@ -15,7 +15,7 @@ test: .venv-test/installed
 
 # Set up, and build the site strictly: docs/_build/html/index.html. Once set up, nothing is fetched.
 docs: .venv-docs/installed
-	.venv-docs/bin/python -m sphinx -n -W --keep-going -d docs/_build/doctrees docs docs/_build/html
+	.venv-docs/bin/sphinx-build -n -W --keep-going -d docs/_build/doctrees docs docs/_build/html
 
 # Build wheel and sdist, and try them in clean environments for every Python from 3.11 on that is here.
 check-install: .venv-release/installed
