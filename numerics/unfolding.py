@@ -1,7 +1,7 @@
 """How much memory the arrays of a file may take, beside the bytes that the file has.
 
 A header may state any shape, and a few kilobytes of a compressed file may stand for gigabytes.  Numbers of a run
-compress several-fold at the most, so that far more than that is an accident or an attack, and refused before it is read.
+compress several-fold at the most: far more than that is an accident or an attack, and refused before it is read.
 """
 
 import os

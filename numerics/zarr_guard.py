@@ -1,4 +1,4 @@
-"""What is checked before a zarr store is read: no pickles, no links that lead out of it, no shapes beyond all bounds."""
+"""What is checked before a zarr store is read: no pickles, no links out of it, no shapes beyond all bounds."""
 
 import json
 import math

@@ -116,7 +116,7 @@ def damaged_npy(data: bytes, random) -> bytes:
 
 
 def damaged_zip(data: bytes, random, damage=damaged) -> bytes:
-    """An archive with bytes damaged, or made anew (checksums right) with a member damaged, renamed, twice there or gone."""
+    """An archive with bytes damaged, or made anew (checksums right) with a member damaged, renamed, doubled or gone."""
     if random.random() < 0.25:
         return damaged(data, random)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -43,8 +43,8 @@ def working(*sizes: float) -> int:
 def mse(V: int, kW: float, kH: float, w0: float, h0: float, t: float) -> mpmath.mpf:
     """z(t) of one stratum of a[V], one-hot, squared error, no ridge.
 
-    x = w / sqrt(kW), y = h / sqrt(kH): q = min/max obeys q' = s (1 - q^2) - s C q, the quotient of the two components of
-    a linear flow; z = C q / (1 - q^2).
+    x = w / sqrt(kW), y = h / sqrt(kH): q = min/max obeys q' = s (1 - q^2) - s C q, the quotient of the two components
+    of a linear flow; z = C q / (1 - q^2).
     """
     with mpmath.workdps(working(kW, kH, w0, h0, t)):
         kW, kH, w0, h0, t = map(mpmath.mpf, (kW, kH, w0, h0, t))

@@ -1,7 +1,7 @@
 """Mutation testing: small changes to theory/ and the integrators, each of which some test should notice.
 
-A mutant changes one operator, comparison, constant, sign or condition of one module; texts, annotations and what an error
-says are left alone.  The tests of the module run on it in a child of this process, the changed source in place of the
+A mutant changes one operator, comparison, constant, sign or condition of one module; texts, annotations and what an
+error says are left alone.  The tests of the module run on it in a child of this process, the changed source in place of the
 module's own; a mutant on which all of them pass has survived.  `EXPLAINED` says why those that are known do.
 """
 
@@ -89,8 +89,10 @@ def sites(tree: ast.Module) -> list[tuple[ast.AST, str]]:
 
 
 def _is_text(node: ast.BinOp) -> bool:
-    return any(isinstance(side, (ast.JoinedStr, ast.Constant)) and not isinstance(getattr(side, "value", 0), (int, float))
-               for side in (node.left, node.right))  # fmt: skip
+    def text(side: ast.AST) -> bool:
+        return isinstance(side, ast.JoinedStr) or isinstance(side, ast.Constant) and isinstance(side.value, str)
+
+    return text(node.left) or text(node.right)
 
 
 def _is_type(statement: ast.Assign) -> bool:

@@ -8,8 +8,8 @@
     python tests/trust/run.py --part soak --minutes 10
     python tests/trust/run.py --page                             docs/trust.md from what was found
 
-Results lie in tests/trust/results, one JSON file a part, with machine, versions and date.  Everything is drawn from seeds,
-so that a number in a result gives the same input again.
+Results lie in tests/trust/results, one JSON file a part, with machine, versions and date.  Everything is drawn from
+seeds, so that a number in a result gives the same input again.
 """
 
 import argparse
