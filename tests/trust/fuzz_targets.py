@@ -160,7 +160,8 @@ def _read_formula(folder: Path) -> None:
 
 DOCUMENT = {
     "model": {
-        "attributes": "a[2] * b[3]", "labels": "a * b", "loss": "cross_entropy", "kernel": {"a": 1.0, "b": 0.5, "residual": 0.1},
+        "attributes": "a[2] * b[3]", "labels": "a * b", "loss": "cross_entropy",
+        "kernel": {"a": 1.0, "b": 0.5, "residual": 0.1},
         "label_kernel": {"1": 1, "a": 1, "b": 2, "a:b": 1}, "ridge": [1e-3, 1e-3], "constraint": "free", "width": 8,
         "reduction": "mean",
     },
@@ -399,7 +400,8 @@ def _torch_seeds() -> tuple[bytes, ...]:
     half = {name: t.bfloat16() if t.is_floating_point() else t for name, t in tensors.items()}
     return (
         saved(tensors), saved(tensors, _use_new_zipfile_serialization=False), saved(lists), saved({"state_dict": half}),
-        saved(half), saved({**tensors, "H": Payload()}), pickle.dumps(Payload()), saved(tensors | {"H": torch.eye(3).to_sparse()}),
+        saved(half), saved({**tensors, "H": Payload()}), pickle.dumps(Payload()),
+        saved(tensors | {"H": torch.eye(3).to_sparse()}),
         saved({**tensors, "H": torch.zeros(1).expand(2, 4, 3), "deep": [[[{}]]]}),
     )  # fmt: skip
 

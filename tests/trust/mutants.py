@@ -1,8 +1,8 @@
 """Mutation testing: small changes to theory/ and the integrators, each of which some test should notice.
 
 A mutant changes one operator, comparison, constant, sign or condition of one module; texts, annotations and what an
-error says are left alone.  The tests of the module run on it in a child of this process, the changed source in place of the
-module's own; a mutant on which all of them pass has survived.  `EXPLAINED` says why those that are known do.
+error says are left alone.  The tests of the module run on it in a child of this process, the changed source in place of
+the module's own; a mutant on which all of them pass has survived.  `EXPLAINED` says why those that are known do.
 """
 
 import ast

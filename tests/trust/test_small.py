@@ -1,4 +1,4 @@
-"""What the campaigns do at full size, at a size for every run of the suite, each with a control that has to be noticed."""
+"""What the campaigns do at full size, small enough for every run of the suite, each with a control to be noticed."""
 
 import copy
 import importlib
@@ -117,7 +117,8 @@ def test_numbers_at_the_edges():
 
 def test_mutants_differ_in_one_place():
     mutants = importlib.import_module("mutants")
-    source = '"""Text."""\n\nLIMIT = 3\n\ndef f(x: int = 2) -> int:\n    if x < LIMIT and x != 0:\n        return -x + 1\n    return x * 2.5\n'
+    source = '"""Text."""\n\nLIMIT = 3\n\ndef f(x: int = 2) -> int:\n'
+    source += "    if x < LIMIT and x != 0:\n        return -x + 1\n    return x * 2.5\n"
     import ast
 
     count = len(mutants.sites(ast.parse(source)))
