@@ -31,7 +31,7 @@ rtol = 1e-4
 [sweep]
 chunk = 1
 [sweep.grid]
-seed = { from = 0, to = 11, count = 12 }
+seed = { from = 0, to = 5, count = 6 }
 """
 
 

@@ -85,8 +85,6 @@ def train(
     from ..numerics.config_lines import naming_lines
 
     screen = Screen(as_json, quiet)
-    if out is None and not dry_run:
-        raise InputError("--out: it is missing; give a name such as runs/objects.")
     with naming_lines(config):
         options = _options(context, config)
         many = None if seeds is None else ranges(seeds, "--seeds")
@@ -98,7 +96,13 @@ def train(
             cost = training.estimate(setting, **({"seed": many[0]} if many else {}), **options)
             screen.show(cost, _cost_lines(cost, len(many) if many else 1))
             return
-        with resumable(f"{out}.partial keeps the run as it was"), screen.progress("train") as progress:
+        if out is None:
+            raise InputError("--out: it is missing; give a name such as runs/objects.")
+        state = f"{out}.partial keeps the run as it was"
+        with (
+            resumable(state if many is None else f"finished runs, and that in training, are kept as {out}-seed*"),
+            screen.progress("train") as progress,
+        ):
             if many is None:
                 paths = [training.train(setting, out, progress=progress, **options)]
             else:
