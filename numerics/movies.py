@@ -194,28 +194,35 @@ class _Kept(AbstractMovieWriter):
 
 def _write_gif(pages: list[Any], path: str, fps: int) -> None:
     """One palette for all frames, so that they do not flicker; the last stays for two seconds."""
-    palette = _palette(pages)
-    small = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in pages]
+    small = _indexed(pages)
     wait = [round(1000 / fps)] * (len(pages) - 1) + [2000]
     small[0].save(path, save_all=True, append_images=small[1:], duration=wait, loop=0, optimize=True)
 
 
-def _palette(pages: list[Any]) -> Any:
-    """The colours that some frames have most often, as they are: a mean of colours would tint the white."""
-    seen = [np.asarray(page, dtype=np.uint32) for page in pages[:: max(1, len(pages) // 4)]]
-    codes, counts = np.unique([one[..., 0] << 16 | one[..., 1] << 8 | one[..., 2] for one in seen], return_counts=True)
-    kept = codes[np.argsort(-counts, kind="stable")[:COLOURS]]
-    palette = Image.new("P", (1, 1))
-    rgb = np.stack([kept >> 16, kept >> 8 & 255, kept & 255], axis=1).astype(np.uint8)
-    palette.putpalette(np.resize(rgb, (256, 3)).tobytes())
-    return palette
+def _indexed(pages: list[Any]) -> list[Any]:
+    """The frames in the colours that some of them have most often, as they are: Pillow's own choice tints the white."""
+    codes = [np.asarray(page, dtype=np.int64) @ [1 << 16, 1 << 8, 1] for page in pages]
+    seen, counts = np.unique(np.stack(codes[:: max(1, len(pages) // 4)]), return_counts=True)
+    palette = _rgb(seen[np.argsort(-counts, kind="stable")[:COLOURS]])
+    made = []
+    for code in codes:
+        own, where = np.unique(code, return_inverse=True)
+        nearest = np.argmin(np.sum((_rgb(own)[:, None] - palette[None]) ** 2, axis=-1), axis=1)
+        page = Image.fromarray(nearest.astype(np.uint8)[where].reshape(code.shape))
+        page.putpalette(palette.astype(np.uint8).tobytes())
+        made.append(page)
+    return made
+
+
+def _rgb(codes: np.ndarray) -> np.ndarray:
+    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1)
 
 
 def _page(pages: list[Any], film: dict[str, Any], fps: int) -> str:
-    pictures, palette = [], _palette(pages)
-    for page in pages:
+    pictures = []
+    for page in _indexed(pages):
         buffer = io.BytesIO()
-        page.quantize(palette=palette, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
+        page.save(buffer, format="png", optimize=True)
         pictures.append(image(buffer.getvalue(), "png"))
     return render(
         "movie.html",

@@ -146,6 +146,7 @@ def test_a_gif_has_its_frames(trajectories, tmp_path):
         for i in range(3):
             movie.seek(i)
             pages.append(np.asarray(movie.convert("L"), dtype=int))
+            assert movie.convert("RGB").getpixel((1, 1)) == (255, 255, 255)  # white stays white
             assert movie.info["duration"] == (2000 if i == 2 else 250)
     assert all(np.abs(a - b).max() > 100 for a, b in zip(pages, pages[1:], strict=False))
     assert [path.name for path in tmp_path.iterdir()] == ["run.gif"]
