@@ -38,6 +38,7 @@ nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # statements that a cell shows have formulas
 
 autosummary_generate = ["api.md"]
 autodoc_typehints = "none"  # docstrings say more: shapes, units, what is allowed

@@ -4,7 +4,8 @@ Colours are the colour-blind-safe palette of Okabe and Ito 2008; line styles and
 greyscale print tells them apart, too.  Every figure takes its look from `style.mplstyle`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -257,9 +258,13 @@ def recorded_times(recorded: np.ndarray, times: Any, count: int) -> np.ndarray:
     return np.unique(recorded[np.argmin(np.abs(recorded[:, None] - wanted.ravel()), axis=0)])
 
 
-def house_style() -> Any:
+@contextmanager
+def house_style() -> Iterator[None]:
     """The style file, for as long as the context lasts."""
-    return matplotlib.style.context(STYLE)
+    with matplotlib.style.context(STYLE):
+        yield
+        interactive = matplotlib.is_interactive()
+    matplotlib.interactive(interactive)  # a notebook turns it on with its first figure, and shows no other without it
 
 
 def house_color(i: int) -> str:

@@ -64,6 +64,9 @@ def test_what_a_notebook_must_not_be_is_noticed():
 def test_notebook_runs(path, tmp_path, one_thread):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    for cell in notebook.cells:
+        if cell.source.startswith("figure, ") or "\nfigure, " in cell.source:
+            assert any("image/png" in output.get("data", {}) for output in cell.outputs), f"no figure: {cell.source}"
     if path.stem in SEEN:
         cell, text = SEEN[path.stem]
         assert text in notebook.cells[cell].outputs[-1]["data"]["text/plain"]
