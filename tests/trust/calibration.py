@@ -235,19 +235,20 @@ def _full_error(found: Any, equations: Equations, problem: dict[str, Any], atol:
     return {"ratio": float(max(ratios)), "method": found.data.attrs["method"]}
 
 
-def campaign(problems: int, first: int = 0, log: Callable = lambda *_: None) -> dict[str, Any]:
-    """Counts, quantiles of the error over the tolerance asked for, and the problems that miss."""
-    begun, rows = time.time(), []
+def campaign(problems: int, before: dict[str, Any], log: Callable = lambda *_: None) -> dict[str, Any]:
+    """Counts, quantiles of the error over the tolerance asked for, and the misses; goes on from a result."""
+    begun, rows, spent = time.time(), list(before.get("rows", [])), before.get("seconds", 0.0)
     warnings.simplefilter("ignore")
-    for number in range(first, first + problems):
+    for number in range(len(rows), problems):
         with np.errstate(all="ignore"):
-            rows.append(measure(draw(number)))
-        if len(rows) % 20 == 0:
-            log(summary(rows, first, time.time() - begun))
-    return summary(rows, first, time.time() - begun)
+            row = measure(draw(number))
+        rows.append({key: row[key] for key in ("number", "full", "rtol", "ratio", "refused", "unsolved") if key in row})
+        if len(rows) % 10 == 0:
+            log(summary(rows, spent + time.time() - begun))
+    return summary(rows, spent + time.time() - begun)
 
 
-def summary(rows: list[dict[str, Any]], first: int, seconds: float) -> dict[str, Any]:
+def summary(rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
     """See `campaign`."""
     ratios: dict[str, list[float]] = {"strata": [], "matrices": []}
     for row in rows:
@@ -259,9 +260,9 @@ def summary(rows: list[dict[str, Any]], first: int, seconds: float) -> dict[str,
         if values
     }
     return {
-        "problems": len(rows), "first": first, "measured": {kind: len(values) for kind, values in ratios.items()},
+        "problems": len(rows), "measured": {kind: len(values) for kind, values in ratios.items()},
         "quantiles": quantiles, "missed": [row for row in rows if row.get("ratio", 0) > ALLOWED],
         "refused": [row for row in rows if "refused" in row],
         "unsolved_by_the_reference": [row["number"] for row in rows if row.get("unsolved")],
-        "seconds": seconds,
+        "seconds": seconds, "rows": rows,
     }  # fmt: skip

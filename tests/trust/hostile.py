@@ -271,12 +271,20 @@ def forecasts() -> Iterator[Case]:
 PARTS = (closed_forms, flows, matrices, limits, forecasts)
 
 
-def campaign(every: int = 1, parts: tuple = PARTS) -> dict:
+def campaign(every: int = 1, parts: tuple = PARTS, log: Callable = lambda *_: None) -> dict:
     """All cases, or each so manyth: counts, the largest error, and what was wrong, refused or slow."""
     begun, rows = time.time(), []
     warnings.simplefilter("ignore")
     for part in parts:
-        rows += [tried(*case) for case in itertools.islice(part(), 0, None, every)]
+        for case in itertools.islice(part(), 0, None, every):
+            rows.append(tried(*case))
+            if len(rows) % 50 == 0:
+                log(summary(rows, every, time.time() - begun))
+    return summary(rows, every, time.time() - begun)
+
+
+def summary(rows: list[dict], every: int, seconds: float) -> dict:
+    """See `campaign`."""
     table: dict = {}
     for row in rows:
         cell = table.setdefault(row["what"], {"tried": 0, "results": Counter(), "reasons": Counter(), "largest": 0.0})
@@ -286,7 +294,9 @@ def campaign(every: int = 1, parts: tuple = PARTS) -> dict:
             cell["reasons"][row["told"].split(":")[1].strip()[:40]] += 1
         elif row["result"] == "right":
             cell["largest"] = max(cell["largest"], row.get("error", 0.0))
-    odd = [row for row in rows if row["result"] in ("wrong", "slow")]
     refused = {row["told"][:60]: row for row in rows if row["result"] == "refused"}
-    return {"table": table, "odd": odd, "examples_of_refusals": list(refused.values())[:20],
-            "cases": len(rows), "seconds": time.time() - begun}  # fmt: skip
+    return {
+        "table": table, "wrong": [row for row in rows if row["result"] == "wrong"],
+        "slow": [row for row in rows if row["result"] == "slow"],
+        "examples_of_refusals": list(refused.values())[:20], "cases": len(rows), "each": every, "seconds": seconds,
+    }  # fmt: skip

@@ -3,8 +3,8 @@
     python tests/trust/run.py --part fuzz --inputs 100000        every reader; goes on where it stopped
     python tests/trust/run.py --part faults --number 200
     python tests/trust/run.py --part hostile
-    python tests/trust/run.py --part calibration --number 1000
-    python tests/trust/run.py --part mutants --number 300
+    python tests/trust/run.py --part calibration --number 1000   goes on where it stopped
+    python tests/trust/run.py --part mutants --number 300        likewise
     python tests/trust/run.py --part soak --minutes 10
     python tests/trust/run.py --page                             docs/trust.md from what was found
 
@@ -116,12 +116,13 @@ def main() -> None:
     elif chosen.part == "soak":
         write("soak", importlib.import_module("soak").campaign(chosen.minutes or 10.0))
     elif chosen.part == "hostile":
-        write("hostile", importlib.import_module("hostile").campaign(every=chosen.number or 1))
+        every = chosen.number or 1
+        write("hostile", importlib.import_module("hostile").campaign(every, log=lambda r: write("hostile", r)))
     elif chosen.part == "calibration":
-        write(
-            "calibration",
-            importlib.import_module("calibration").campaign(number, log=lambda r: write("calibration", r)),
+        found = importlib.import_module("calibration").campaign(
+            number, read("calibration"), lambda r: write("calibration", r)
         )
+        write("calibration", found)
     elif chosen.part == "faults":
         faults = importlib.import_module("faults")
         write("faults", faults.campaign(number, log=lambda *rows: write("faults", faults.summary(*rows))))

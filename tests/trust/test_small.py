@@ -108,7 +108,7 @@ def test_numbers_at_the_edges():
     found = hostile.campaign(every=71, parts=(hostile.closed_forms, hostile.limits))
     found["table"] |= hostile.campaign(every=149, parts=(hostile.flows,))["table"]
     results = [cell["results"] for cell in found["table"].values()]
-    assert not found["odd"] and sum(cell["right"] for cell in results) > 15
+    assert not found["wrong"] and sum(cell["right"] for cell in results) > 15
     exact = hostile.mse(5, 1.0, 1.0, 1e-3, 2e-3, 7.0)
     assert hostile.error_of(float(exact), exact) < 1e-15 < hostile.error_of(float(exact) * (1 + 1e-12), exact)
     assert hostile.tried("a lie", {}, lambda: 1.0, 0.5)["result"] == "wrong"
@@ -140,7 +140,7 @@ def test_the_page_is_made_of_the_results():
 def test_results_of_the_campaigns_hold_no_problem():
     results = importlib.import_module("trust_page").load()
     assert not [t for t in results["fuzz"]["targets"].values() if t["findings"]]
-    for name, key in (("faults", "problems"), ("hostile", "odd"), ("calibration", "missed"), ("soak", "problems")):
+    for name, key in (("faults", "problems"), ("hostile", "wrong"), ("calibration", "missed"), ("soak", "problems")):
         assert not results.get(name, {}).get(key), name
 
 

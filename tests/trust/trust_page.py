@@ -172,7 +172,12 @@ def hostile(result: dict) -> list[str]:
             ]
         )
     head = ["what", "tried", "right", "refused", "wrong", "slow", "largest error", "first reasons of refusals"]
-    return table(head, rows)
+    lines = table(head, rows)
+    if result["each"] > 1:
+        lines += [f"{result['cases']:,} cases, every {result['each']}th of all.", ""]
+    if result["slow"]:
+        lines += ["*Slow*: no end within 4 s of the processor: stiff flows of whole matrices over long times.", ""]
+    return lines
 
 
 def calibration(result: dict) -> list[str]:
