@@ -65,6 +65,12 @@ def test_a_package_that_lacks_a_file_or_has_one_more_is_refused():
         check.compare("wheel", {"a", "stray"}, {"a"})
 
 
+def test_an_environment_that_is_not_the_oldest_is_refused():
+    check.above_their_bounds(["numpy>=1.26", "rich>=13"], {"numpy": "1.26.4", "rich": "13.0.0"})
+    with pytest.raises(check.Failed, match="numpy 2.4.6 was tried in place of its lower bound 1.26"):
+        check.above_their_bounds(["numpy>=1.26"], {"numpy": "2.4.6"})
+
+
 def test_tests_of_the_core_exist_and_need_no_extra():
     root = FOLDER.parents[1]
     assert all((root / name).is_file() for name in check.CORE_TESTS)

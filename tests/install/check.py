@@ -162,15 +162,29 @@ def check_extras(wheel: Path, source: Path, folder: Path) -> list[str]:
 def check_bounds(wheel: Path, source: Path, folder: Path, python: str) -> dict[str, str]:
     """The core's tests pass with the oldest versions that are allowed; these versions."""
     venv = folder / "bounds"
+    config = configparser.ConfigParser()
+    config.read(source / "setup.cfg")
+    core = config["options"]["install_requires"].split()
     uv("venv", "--quiet", "--python", python, venv)
-    pip(venv, "--quiet", "--resolution", "lowest-direct", wheel)
+    # Named one by one: to uv only what stands on its command line is direct.
+    pip(venv, "--quiet", "--resolution", "lowest-direct", wheel, *core)
     listed = json.loads(uv("pip", "list", "--format", "json", "--python", venv / "bin" / "python"))
+    versions = {package["name"]: package["version"] for package in listed}
+    above_their_bounds(core, versions)
     pip(venv, "--quiet", *TEST_TOOLS)
     tests = folder / "tests"  # away from the source, whose folders would be found before the installed package
     for name in ("tests", "pyproject.toml", "setup.cfg", "CITATION.cff"):
         run("cp", "-r", source / name, tests.parent)
     run(venv / "bin" / "python", "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *CORE_TESTS, cwd=folder)
-    return {package["name"]: package["version"] for package in listed}
+    return versions
+
+
+def above_their_bounds(core: list[str], versions: dict[str, str]) -> None:
+    """Refuse an environment that is not the oldest: its tests would say nothing about bounds."""
+    for requirement in core:
+        name, _, bound = requirement.partition(">=")
+        if versions[name].split(".")[:2] != f"{bound}.0".split(".")[:2]:
+            raise Failed(f"{name} {versions[name]} was tried in place of its lower bound {bound}")
 
 
 def checks(only: list[str]) -> Iterator[tuple[str, object]]:
