@@ -209,3 +209,19 @@ def test_the_table_of_forecasts_is_that_of_the_results():
     row = result["rows"][0]
     row["levels"][row["designated"]]["share_rmse_mean"] += 0.1
     assert benchmark.table(result) not in page
+
+
+def test_the_sites_pages_of_claims_link_to_each_other(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    generated = importlib.import_module("generated")
+    overview, pages = generated.split_claims((DOCS / "theorems.md").read_text(encoding="utf-8"))
+    assert len(pages) == 14 and all(f"_site/claims/{name}" in overview for name in pages)
+    links = [(name, link) for name, text in pages.items() for link in re.findall(r"\]\(([^)\s]*#[^)\s]+)\)", text)]
+    for name, link in links:
+        page, _, anchor = link.partition("#")
+        assert anchor in anchors(pages[page or name])
+    assert any(link[0] != "#" for _, link in links) and len(links) > 100
+    assert generated.to_site("theorems.md#9-ridge-limit") == "_site/claims/claim-09.md#9-ridge-limit"
+    assert generated.from_root("docs/plan.md") == "../plan.md" and generated.from_root("https://a.b") == "https://a.b"
+    with pytest.raises(KeyError, match="no-such"):
+        generated.to_site("theorems.md#no-such")
