@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..theory.attributes import Attributes
-from ..theory.errors import InputError
+from ..theory.errors import InputError, nearest
 from ..theory.model import UFM
 from ..theory.persistence import margin_rows
 from . import strata
@@ -103,7 +103,7 @@ def forecast(
     if level is None:
         level, _ = designate(start, times, {}, progress)
     if level not in LEVELS:
-        raise InputError(f"level: {level!r} is unknown; choose one of {', '.join(LEVELS)}.")
+        raise InputError(f"level: {level!r} is unknown{nearest(level, LEVELS)}; choose one of {', '.join(LEVELS)}.")
     if level not in start.levels():
         raise InputError(f"level: {level!r} {_lacking(start, level)}")
     return _forecast_level(start, times, level, progress)
@@ -193,10 +193,8 @@ def _forecast_gated(run: Run, level: str, progress: Progress | None) -> Trajecto
         raise InputError(
             f"level: {level!r} needs a network that `ufmflow train` built, which {run.name} records none of."
         )
-    try:
-        from .gated import forecast_gated
-    except ImportError:
-        raise InputError(f"level: {level!r} needs PyTorch; pip install 'ufmflow[train]', or choose another.") from None
+    from .gated import forecast_gated
+
     return forecast_gated(run, level, progress)
 
 
