@@ -22,6 +22,7 @@ KERNEL_LEVELS = ("modes", "flow", "map", "flow_deep", "map_deep")
 ADAPTIVE = ("adamw", "sign", "muon")  # optimisers whose steps have a size of their own
 LARGEST_RESIDUAL = 0.5  # of a centred kernel's norm outside the algebra: networks have 0.2, shuffled attributes 0.7
 ROUNDING = 1e-6  # of a kernel measured in float32, relative to its largest eigenvalue
+LARGEST = {"kernel_init": 1e280, "feature_norm": 1e140}  # of which squares, summed, are still numbers
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ class Start:
         for name in ("kernel_init", "feature_norm"):
             if name not in run.data:
                 raise InputError(f"{name}: the run {run.name} has none; record it at initialisation to forecast.")
+            # Of the features those at the start: what comes later is not looked at, and may not be known.
+            values = run.data[name].values if name == "kernel_init" else run.data[name].values[0]
+            if not np.abs(values).max() < LARGEST[name]:
+                raise InputError(f"{name}: {np.abs(values).max():g} in {run.name} is beyond what floats hold squared.")
         if run.data["step"].values[0] != run.meta.get("from_step", 0):
             raise InputError(
                 f"step: the run {run.name} starts at step {run.data['step'].values[0]}, where no kernel was measured; "

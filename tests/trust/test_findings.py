@@ -341,3 +341,16 @@ def test_a_recorded_step_that_is_cut_is_named_with_what_to_do(tmp_path):
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(InputError, match="step-000000000003.npz.*delete it and go on from an earlier checkpoint"):
         folder.read(3)
+
+
+def test_features_whose_squares_overflow_are_not_forecast():
+    """They gave shares of 0, and no word."""
+    from ufmflow.numerics.forecast import forecast
+    from ufmflow.numerics.runs import Run, example_run
+
+    run = example_run()
+    assert forecast(run, level="modes").shares()[-1].sum() == pytest.approx(1.0)
+    data = run.data.copy()
+    data["kernel_init"], data["feature_norm"] = data["kernel_init"] * 1e300, data["feature_norm"] * 1e150
+    with pytest.raises(InputError, match="kernel_init: .* is beyond what floats hold squared"):
+        forecast(Run(data), level="modes")

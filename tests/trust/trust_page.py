@@ -74,6 +74,11 @@ FOUND = (
         "it is raised to 1e-300",
     ),
     (
+        "hostility, forecast",
+        "features so long that their squares overflow gave shares of 0, silently",
+        "refused",
+    ),
+    (
         "hostility, simulate",
         "starts so small that rtol times them is no float ended likewise",
         "refused with the least start",
@@ -260,7 +265,8 @@ SECTIONS = (
         "Labels 2 to 10^9, kernels and times 1e-12 to 1e12, starts from 1e-300, "
         "tolerances down to round-off, ridge 1e-300 to 1e12, against mpmath at 80 digits and more. Errors: "
         "relative for closed "
-        "forms and limits, in units of rtol, or of 5e-12 where rtol is less, for `simulate` (right up to 20), "
+        "forms and limits, in units of rtol, or of 5e-12 where rtol is less, for `simulate` (right up to 20, or "
+        "within what a change of the start by rtol makes of the exact answer), "
         "absolute in shares and log loss for forecasts.",
     ),
     (
