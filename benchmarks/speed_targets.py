@@ -20,6 +20,7 @@ COMMANDS = {
     "kernel_strata": "python benchmarks/kernel_strata.py > benchmarks/results/kernel_strata.json",
     "recording_cost": "python benchmarks/recording_cost.py > benchmarks/results/recording_cost.json",
     "forecast_seeds": "python benchmarks/forecast_seeds.py RUNS && python benchmarks/forecast_seeds.py RUNS --collect",
+    "forecast_time": "python benchmarks/forecast_time.py > benchmarks/results/forecast_time.json",
     "gpu": "make bench-gpu",
     "ensembles_gpu": "make bench-gpu",
 }

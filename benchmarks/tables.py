@@ -206,6 +206,24 @@ def forecast_cost(result):
     ]  # fmt: skip
 
 
+def forecast_time(result):
+    """Seconds of one forecast from a known kernel, by level."""
+    levels = list(dict.fromkeys(r["level"] for r in result["rows"]))
+    cases = dict.fromkeys(r["case"] for r in result["rows"])
+    found = {(r["case"], r["level"]): f"{r['seconds']:.2f}" for r in result["rows"]}
+    rows = []
+    for case in cases:
+        first = next(r for r in result["rows"] if r["case"] == case)
+        rows.append([case, f"{first['kernel_s']:.2f}", *(found.get((case, level), "-") for level in levels),
+                     f"{first['two_products_s']:.2f}"])  # fmt: skip
+    slowest = max(r["seconds"] for r in result["rows"])
+    return [
+        f"CPU seconds on one core for {result['steps']:,} steps of training, from a kernel at the start that is known.",
+        f"Target: 1 s, {'met' if slowest <= 1 else '**missed**'}: the slowest takes {slowest:.2f} s.", "",
+        *table(["network", "its kernel", *(f"`{level}`" for level in levels), "two products a step"], rows),
+    ]  # fmt: skip
+
+
 def gpu(result):
     """The full flow's rows on a GPU."""
     rows = []
@@ -236,6 +254,7 @@ SECTIONS = (
     ("A network's kernel, by strata", "kernel_strata", kernel_strata),
     ("What recording costs", "recording_cost", recording_cost),
     ("What forecasts cost", "forecast_seeds", forecast_cost),
+    ("A forecast from the kernel", "forecast_time", forecast_time),
     ("Full flow on a GPU", "gpu", gpu),
     ("Ensembles on a GPU", "ensembles_gpu", ensembles_gpu),
 )
