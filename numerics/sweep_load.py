@@ -33,15 +33,15 @@ def load_sweep(path: str | os.PathLike, grid: bool = True) -> xr.Dataset:
     store = Store(path)
     try:
         data = xr.open_zarr(store.path, consolidated=True, chunks=None).load()
+        pending = data["status"] == STATUS.index("pending")
+        for name, variable in data.data_vars.items():
+            if variable.dtype.kind == "f":
+                data[name] = variable.where(~pending)
+        data["problem"] = data["problem"].where(~pending, "")
+        return _unstacked(data, store.design) if grid else data
     except Exception as error:  # zarr, codecs and xarray each raise their own kinds for a damaged store
         reason = " ".join(str(error).split())
         raise InputError(f"out: {os.fspath(path)!r} is damaged ({reason}); delete it, or name another.") from None
-    pending = data["status"] == STATUS.index("pending")
-    for name, variable in data.data_vars.items():
-        if variable.dtype.kind == "f":
-            data[name] = variable.where(~pending)
-    data["problem"] = data["problem"].where(~pending, "")
-    return _unstacked(data, store.design) if grid else data
 
 
 def _unstacked(data: xr.Dataset, design: Design) -> xr.Dataset:

@@ -10,6 +10,7 @@ strata and not from the derivation, by another integrator with a tolerance of 1e
 with atol as `simulate` lowers it for tiny starts, and is to be at most 10.
 """
 
+import signal
 import time
 import warnings
 from collections.abc import Callable
@@ -31,6 +32,7 @@ STRUCTURES = (
 )  # fmt: skip
 ALLOWED = 10.0
 REFERENCE = 1e-12
+LIMIT = 6.0  # seconds of the processor for one problem
 PATIENCE = 0.7  # seconds of the processor for one reference
 
 
@@ -235,14 +237,32 @@ def _full_error(found: Any, equations: Equations, problem: dict[str, Any], atol:
     return {"ratio": float(max(ratios)), "method": found.data.attrs["method"]}
 
 
+def within(seconds: float, problem: dict[str, Any]) -> dict[str, Any]:
+    """`measure`, given up after so many seconds of the processor."""
+
+    def too_long(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGVTALRM, too_long)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        return measure(problem)
+    except TimeoutError:
+        return {"number": problem["number"], "full": problem["full"], "unended": True}
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
 def campaign(problems: int, before: dict[str, Any], log: Callable = lambda *_: None) -> dict[str, Any]:
     """Counts, quantiles of the error over the tolerance asked for, and the misses; goes on from a result."""
     begun, rows, spent = time.time(), list(before.get("rows", [])), before.get("seconds", 0.0)
     warnings.simplefilter("ignore")
     for number in range(len(rows), problems):
         with np.errstate(all="ignore"):
-            row = measure(draw(number))
-        rows.append({key: row[key] for key in ("number", "full", "rtol", "ratio", "refused", "unsolved") if key in row})
+            row = within(LIMIT, draw(number))
+        told = ("number", "full", "rtol", "ratio", "refused", "unsolved", "unended")
+        rows.append({key: row[key] for key in told if key in row})
         if len(rows) % 10 == 0:
             log(summary(rows, spent + time.time() - begun))
     return summary(rows, spent + time.time() - begun)
@@ -264,5 +284,6 @@ def summary(rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
         "quantiles": quantiles, "missed": [row for row in rows if row.get("ratio", 0) > ALLOWED],
         "refused": [row for row in rows if "refused" in row],
         "unsolved_by_the_reference": [row["number"] for row in rows if row.get("unsolved")],
+        "unended": [row["number"] for row in rows if row.get("unended")],
         "seconds": seconds, "rows": rows,
     }  # fmt: skip

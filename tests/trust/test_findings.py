@@ -354,3 +354,17 @@ def test_features_whose_squares_overflow_are_not_forecast():
     data["kernel_init"], data["feature_norm"] = data["kernel_init"] * 1e300, data["feature_norm"] * 1e150
     with pytest.raises(InputError, match="kernel_init: .* is beyond what floats hold squared"):
         forecast(Run(data), level="modes")
+
+
+def test_a_sweep_whose_metadata_call_a_coordinate_a_variable(tmp_path):
+    from ufmflow.numerics.sweep import fill_store
+    from ufmflow.numerics.sweep_load import load_sweep
+
+    config = {"model": {"attributes": "a[2]"}, "simulate": {"t": 5.0}, "sweep": {"grid": {"init": [1e-3, 1e-2]}}}
+    path = fill_store(config, tmp_path / "s.zarr").path
+    assert dict(load_sweep(path).sizes)["init"] == 2
+    told = json.loads((path / ".zattrs").read_text())
+    assert told.pop("coordinates") == "init"
+    (path / ".zattrs").write_text(json.dumps(told))
+    with pytest.raises(InputError, match="is damaged .*'init'"):
+        load_sweep(path)
