@@ -167,3 +167,23 @@ def test_a_nonlinear_stiff_problem_settles_on_its_steady_state(method):
     assert found.reason == "steady" and found.times[-1] < 20
     assert found.states[-1] == pytest.approx(u, abs=1e-5)
     assert found.evaluations < 4000
+
+
+@pytest.mark.parametrize("kind", [DampedSteps, ChebyshevSteps])
+def test_within_a_step_is_the_cubic_through_both_ends_and_their_rates(kind):
+    """A rate that is a quadratic in t alone has a cubic for its solution, which the cubic of the step is then."""
+
+    def quadratic(t, y, out):
+        out[:] = 1.0 - 4.0 * t + 9.0 * t * t
+
+    steps = steps_of(kind, quadratic, size=2)
+    steps.begin(0.0, np.zeros(2))
+    steps.attempt(0.0, 0.5)
+    ends = [steps.at(theta).copy() for theta in (0.0, 1.0)]
+    start, end, h = ends[0], ends[1], 0.5
+    assert np.array_equal(start, np.zeros(2)) and end[0] > 0.1
+    for theta in (0.25, 0.5, 0.8):
+        t = theta * h
+        # What the end is off by enters with the weight 3 theta^2 - 2 theta^3 of the end.
+        off = (end - (h - 2 * h**2 + 3 * h**3)) * (3 * theta**2 - 2 * theta**3)
+        np.testing.assert_allclose(steps.at(theta) - off, t - 2 * t**2 + 3 * t**3, rtol=0, atol=1e-12)
