@@ -90,8 +90,8 @@ FOUND = (
     ),
 )
 OPEN = (
-    "`simulate` of a `normalized` model from features far below 1 (1e-8) may take minutes without a word: the effective "
-    "step is one over their squared norm (problem 20 of the calibration).",
+    "`simulate` of a `normalized` model from features far below 1 (1e-8) may take minutes without a word: the "
+    "effective step is one over their squared norm (problem 20 of the calibration).",
     "A store whose process was killed may hold hidden `.ufmflow-*` files beside it, which nothing removes.",
 )
 NOT_TRIED = (
@@ -204,8 +204,8 @@ def calibration(result: dict) -> list[str]:
     lines = table(["problems of", "measured", "median", "90%", "99%", "largest"], rows)
     lines.append(
         f"{result['problems']} problems drawn of {WANTED['calibration']}; above 10: {len(result['missed'])}; refused: "
-        f"{len(result['refused'])}; without a reference in time: {len(result['unsolved_by_the_reference'])}; without an end "
-        f"in 6 s: {len(result['unended'])} (numbers {', '.join(map(str, result['unended'])) or 'none'})."
+        f"{len(result['refused'])}; without a reference in time: {len(result['unsolved_by_the_reference'])}; without an "
+        f"end in 6 s: {len(result['unended'])} (numbers {', '.join(map(str, result['unended'])) or 'none'})."
     )
     return [*lines, ""]
 
@@ -229,6 +229,8 @@ def mutants(result: dict) -> list[str]:
         )
     lines = table(["module", "mutants of all", "noticed", "without end", "survived"], rows)
     for row in result["mutants"]:
+        if row.get("mended"):
+            lines.append(f"- `{row['module']}`, `{row['line']}`: `{row['change']}` had survived; a test was added.")
         if row["ended"] == "passed":
             why = explained(row) or "**not explained**"
             lines.append(f"- `{row['module']}`, `{row['line']}`: `{row['change'].replace('`', '')}`: {why}")
