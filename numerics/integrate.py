@@ -16,6 +16,7 @@ Progress = Callable[[float, float], None]
 # Global error exceeds the local tolerance, and where stability limits an explicit method its stiff parts waver at the
 # size of the tolerance.  Held to these fractions, reduced and full flows agree to the tolerance asked for.
 SAFETY = {LSODA: 1e-3, DOP853: 1e-4}
+MOST_STEPS = 10**6  # a minute or so; flows of modes take hundreds, and one that takes more than these never ends
 SMALLEST_RTOL = 3e-14  # below, SciPy replaces it by 100 machine epsilons
 SMALLEST_ATOL = 1e-300  # LSODA divides by it where a component is 0, and refuses to divide by less
 
@@ -86,7 +87,7 @@ def integrate(
     Raises
     ------
     IntegrationError
-        When a step cannot meet the tolerances or the state stops being finite.
+        When a step cannot meet the tolerances, the state stops being finite, or the steps are too many.
     """
     out = np.empty((start.size, times.size))
     done = int(np.searchsorted(times, 0.0, side="right"))
@@ -98,8 +99,15 @@ def integrate(
     extra = {"jac": lambda t, y: jacobian(y)} if jacobian is not None else {}
     tight, allowed = max(rtol * SAFETY[method], SMALLEST_RTOL), max(atol * SAFETY[method], SMALLEST_ATOL)
     solver = method(lambda t, y: rhs(y), 0.0, start, times[-1], rtol=tight, atol=allowed, **extra)
+    steps = 0
     while solver.status == "running":
-        message = solver.step()
+        message, steps = solver.step(), steps + 1
+        if steps > MOST_STEPS:
+            raise IntegrationError(
+                f"integration stopped at t = {solver.t:.6g} of {times[-1]:.6g}: it has taken {MOST_STEPS:,} steps; the flow is "
+                "far faster than the time it is followed over, as with tiny features behind a norm; start from larger ones, "
+                "or end sooner"
+            )
         # LSODA does not fail where its steps vanish beside t, but stands still for ever.
         stalled = solver.t == solver.t_old
         if solver.status == "failed" or stalled or not np.all(np.isfinite(solver.y)):

@@ -103,3 +103,12 @@ def test_bad_tolerances_are_named(rtol, atol, name):
     check_tolerances(1e-6, 0.0)
     with pytest.raises(InputError, match=f"^{name}: "):
         check_tolerances(rtol, atol)
+
+
+def test_a_flow_that_takes_too_many_steps_is_given_up(monkeypatch):
+    monkeypatch.setattr("ufmflow.numerics.integrate.MOST_STEPS", 100)
+    turning = lambda y: np.array([y[1], -y[0]])
+    start = np.array([1.0, 0.0])
+    with pytest.raises(IntegrationError, match="it has taken 100 steps; .* end sooner"):
+        integrate(LSODA, turning, start, np.array([1e6]), 1e-6, 1e-9)
+    assert integrate(LSODA, turning, start, np.array([1.0]), 1e-6, 1e-9)[0, 0] == pytest.approx(np.cos(1.0), abs=1e-6)

@@ -90,8 +90,9 @@ FOUND = (
     ),
 )
 OPEN = (
-    "`simulate` of a `normalized` model from features far below 1 (1e-8) may take minutes without a word: the "
-    "effective step is one over their squared norm (problem 20 of the calibration).",
+    "`simulate` of a `normalized` model from features far below 1 is slow: rates are one over their squared norm. "
+    "On strata it is given up after a million steps, a minute or so; whole matrices take their time (problems 20, 39, "
+    "59, 80, 106 and 134 of the calibration).",
     "A store whose process was killed may hold hidden `.ufmflow-*` files beside it, which nothing removes.",
 )
 NOT_TRIED = (
@@ -189,7 +190,8 @@ def hostile(result: dict) -> list[str]:
     head = ["what", "tried", "right", "refused", "wrong", "slow", "largest error", "first reasons of refusals"]
     lines = table(head, rows)
     if result["each"] > 1:
-        lines += [f"{result['cases']:,} cases, every {result['each']}th of all.", ""]
+        part = "all" if result['each'] == 1 else f"one in {result['each']}"
+        lines += [f"{result['cases']:,} cases, {part}.", ""]
     if result["slow"]:
         lines += ["*Slow*: no end within 4 s of the processor: stiff flows of whole matrices over long times.", ""]
     return lines
