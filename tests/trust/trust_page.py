@@ -190,8 +190,7 @@ def hostile(result: dict) -> list[str]:
     head = ["what", "tried", "right", "refused", "wrong", "slow", "largest error", "first reasons of refusals"]
     lines = table(head, rows)
     if result["each"] > 1:
-        part = "all" if result['each'] == 1 else f"one in {result['each']}"
-        lines += [f"{result['cases']:,} cases, {part}.", ""]
+        lines += [f"{result['cases']:,} cases, one in {result['each']} of all.", ""]
     if result["slow"]:
         lines += ["*Slow*: no end within 4 s of the processor: stiff flows of whole matrices over long times.", ""]
     return lines
