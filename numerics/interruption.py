@@ -15,6 +15,7 @@ def held_interrupt() -> Iterator[Callable[[], bool]]:
 
     Examples
     --------
+    >>> _ = signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in the background of a shell
     >>> with held_interrupt() as interrupted:
     ...     before = interrupted()
     ...     signal.raise_signal(signal.SIGINT)

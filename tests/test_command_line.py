@@ -134,7 +134,7 @@ def test_options_of_train_are_those_of_the_function():
     assert {name: p.default for name, p in named.items()} == {name: p.default for name, p in of_plan.items()}
 
 
-def test_starting_is_fast_and_loads_nothing_heavy():
+def test_starting_is_fast_and_loads_nothing_heavy(tmp_path):
     """`import ufmflow` and `ufmflow --help` in under half a second of this process's own time."""
     code = (
         "import sys, time; sys.argv = ['ufmflow', '--help']\n"
@@ -145,6 +145,7 @@ def test_starting_is_fast_and_loads_nothing_heavy():
         "heavy = ('numpy', 'scipy', 'sympy', 'matplotlib', 'xarray', 'zarr', 'torch', 'cupy', 'dask')\n"
         "print([m for m in heavy if m in sys.modules], imported, time.process_time() - begun)"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    found = run.stdout
     modules, imported, whole = re.search(r"^(\[.*\]) (\S+) (\S+)$", found, re.MULTILINE).groups()
     assert modules == "[]" and float(imported) < 0.5 and float(whole) < 0.5

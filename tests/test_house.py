@@ -124,7 +124,7 @@ def test_every_public_name_is_there_or_says_what_it_needs():
     assert set(ufmflow.__all__) <= set(dir(ufmflow))
 
 
-def test_without_pytorch_every_public_name_is_there_or_says_what_it_needs():
+def test_without_pytorch_every_public_name_is_there_or_says_what_it_needs(tmp_path):
     code = (
         "import sys\n"
         "class NoTorch:\n"
@@ -136,7 +136,7 @@ def test_without_pytorch_every_public_name_is_there_or_says_what_it_needs():
         "    try: getattr(ufmflow, name)\n"
         "    except ufmflow.InputError as error: assert 'pip install' in str(error); print(name)\n"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert set(found.stdout.split()) == {"StrataRecorder", "forecast_network", "train", "train_seeds"}
 

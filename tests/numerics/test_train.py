@@ -274,7 +274,7 @@ def test_npz_may_be_named_and_folders_are_made(tmp_path):
         ({"betas": (0.9, 1.0), "optimizer": "adamw"}, "betas: 1.0; give a finite number >= 0 and < 1"),
         ({"weight_decay_head": -1.0}, "weight_decay_head: -1.0"),
         ({"weight_decay_body": "much"}, "weight_decay_body: 'much'"),
-        ({"schedule": "sine"}, "schedule: 'sine' is unknown; use constant, cosine"),
+        ({"schedule": "sine"}, "schedule: 'sine' is unknown, perhaps 'cosine' is meant; use constant"),
         ({"lr": 1e30}, "lr: 1e[+]30 is too large"),
     ],
 )
