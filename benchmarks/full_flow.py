@@ -233,6 +233,37 @@ def measure(case_name, method, reference):
     }  # fmt: skip
 
 
+def parts(case_name):
+    """Where an evaluation's time goes, in units of its three products: the rate, and the vectors of a dp5 step."""
+    import numpy as np
+
+    from ufmflow.numerics.explicit_pairs import PairSteps
+    from ufmflow.numerics.full_flow import FullFlow
+    from ufmflow.numerics.matrices import MatrixFlow
+    from ufmflow.numerics.tableaux import DORMAND_PRINCE_5
+    from ufmflow.numerics.vectors import NumpyVectors
+    from ufmflow.theory.model import UFM
+
+    case = CASES[case_name]
+    full = FullFlow(MatrixFlow.of(UFM(case["formula"], width=case["d"], ridge=case["ridge"])), case["d"])
+    y = full.state(*start(case))
+    ops, rate, stages = NumpyVectors(full.size, np.dtype("float64")), np.empty_like(y), 6
+    steps = PairSteps(DORMAND_PRINCE_5, lambda t, y, out: None, ops, 1e-6, 1e-9)
+    steps.begin(0.0, y, full.rhs(0.0, y, rate) or rate)
+    steps.h = 1e-3
+    for i in range(1, stages + 1):
+        steps._stage(i)[:] = rate  # rates of a usual size in every stage
+    again = 40
+    calls = {
+        "rate": (lambda: [full.rhs(0.0, y, rate) for _ in range(stages)]),
+        "stages": (lambda: [steps._argument(i) for i in range(1, stages + 1)]),
+        "error": (lambda: steps._error()),
+        "floor": floor_of(case, stages),
+    }
+    best = {name: min(seconds(call) for _ in range(again)) for name, call in calls.items()}
+    return {"case": case_name, **{name: round(best[name] / best["floor"], 3) for name in ("rate", "stages", "error")}}
+
+
 def make_reference(case_name, path):
     """Save the state at the end by SciPy at tight tolerances; where it settles, from stopping sooner."""
     import numpy as np
@@ -251,9 +282,13 @@ def main():
     parser.add_argument("--cases", default="S,L,ridge")
     parser.add_argument("--row", nargs=3, metavar=("CASE", "METHOD", "REFERENCE"))
     parser.add_argument("--reference", nargs=2, metavar=("CASE", "FILE"))
+    parser.add_argument("--parts", metavar="CASE")
     arguments = parser.parse_args()
     if arguments.reference:
         make_reference(*arguments.reference)
+        return
+    if arguments.parts:
+        print(json.dumps(parts(arguments.parts)))
         return
     if arguments.row:
         print(json.dumps(measure(*arguments.row)))
@@ -270,7 +305,9 @@ def main():
                 rows.append(json.loads(child(core, "--row", case, method, reference)))
                 print(rows[-1], file=sys.stderr)
     found = {"date": date.today().isoformat(), "machine": platform.processor() or platform.machine(),
-             "cores": os.cpu_count(), "load": os.getloadavg()[0], "versions": versions() | peers(), "rows": rows}  # fmt: skip
+             "cores": os.cpu_count(), "load": os.getloadavg()[0], "versions": versions() | peers(), "rows": rows,
+             "parts": [json.loads(child(core, "--parts", case)) for case in arguments.cases.split(",") if case != "ridge"],
+             }  # fmt: skip
     print(json.dumps(found, indent=1))
 
 

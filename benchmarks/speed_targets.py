@@ -93,11 +93,15 @@ def full_flow(results, case, limit, fewest):
     n, d = SIZES[case]
     beyond = (best["times_floor"] - 1) * best["floor_ms"]
     if best["times_floor"] > limit:
-        target.why = (
-            f"beyond the products are {beyond:.2f} ms an evaluation, {1e6 * beyond / n**2:.1f} ns a logit: the pass of"
-            " exponentials over the logits and the integrator's passes over its vectors, not timed apart here. The products"
-            f" are 6 d = {6 * d} operations a logit, so that the rest weighs the more the narrower the flow is."
-        )
+        target.why = f"beyond the products are {beyond:.2f} ms an evaluation, {1e6 * beyond / n**2:.1f} ns a logit. "
+        for part in measured(results.get("full_flow"), "parts", case=case):
+            rest = best["times_floor"] - part["rate"] - part["stages"] - part["error"]
+            target.why += (
+                f"With warm caches a rate takes {part['rate']:.2f} times its products (the rest is the pass of exponentials),"
+                f" the sums of stages {part['stages']:.2f} and the error's norm {part['error']:.2f}; the remaining"
+                f" {max(rest, 0):.2f} is seen in whole solutions alone, where products push the vectors out of the caches. "
+            )
+        target.why += f"The products are 6 d = {6 * d} operations a logit: the rest weighs the more the narrower the flow is."
     elif not target.met:
         target.why = "at equal error a peer takes fewer evaluations (table below)."
     return target
