@@ -151,6 +151,7 @@ def tables(result):
 
 
 def main():
+    """Run, collect or print, as asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="?", type=Path)
     parser.add_argument("--seeds", type=int, default=5)

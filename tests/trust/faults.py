@@ -408,7 +408,7 @@ def trial(name: str, fault: str, number: int, undisturbed: object, seconds: floa
         went_on = in_child(job, folder, (lambda: jumping_clock(-number)) if fault == "clock" else (lambda: None))
         for _ in range(3):
             if fault == "truncated" and went_on[0] == "refused":
-                told["refused"] = went_on[1][:300]
+                told["refused"] = went_on[1].replace(f"{folder}/", "")[:300]
                 if not delete_what_is_named(went_on[1], folder):
                     return told | {"problem": f"the refusal names nothing that could be deleted: {went_on[1][:300]}"}
                 went_on = in_child(job, folder)
@@ -427,7 +427,7 @@ def trial(name: str, fault: str, number: int, undisturbed: object, seconds: floa
             except InputError as error:  # a finished file was cut, which is noticed when it is read
                 if fault != "truncated" or not delete_what_is_named(str(error), folder):
                     raise
-                told["refused"] = str(error)[:300]
+                told["refused"] = str(error).replace(f"{folder}/", "")[:300]
                 if in_child(job, folder)[0] != "done":
                     raise
                 found = job.result(folder)
