@@ -4,6 +4,7 @@
 """
 
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,3 +27,17 @@ def xp(request):
         except namespace.cuda.runtime.CUDARuntimeError as error:
             pytest.skip(f"cupy finds no GPU: {error}")
     return namespace
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command line in this process: exit code, standard output, standard error."""
+    from ufmflow.cli import main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ufmflow", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, *capsys.readouterr()
+
+    return run

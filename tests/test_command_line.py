@@ -12,25 +12,12 @@ import pytest
 from typer.main import get_command
 
 from ufmflow import cli, numerics
-from ufmflow.cli import app, main
+from ufmflow.cli import app
 
 RUN = Path(numerics.__file__).parent / "data" / "crossed_4x6_mlp_flow"
 VERBS = get_command(app).commands
 # One name for one thing: what an option of this name is in every verb that has it.
 SAME = ("device", "scheduler", "workers", "from_step", "gates", "as_json", "quiet", "dry_run")
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command line in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ufmflow", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code, *capsys.readouterr()
-
-    return run
 
 
 def parameters(verb):

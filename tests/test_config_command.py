@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 import tomllib
 
 import pytest
@@ -11,8 +10,6 @@ from ufmflow.numerics.config_check import KINDS, check_config, example_config
 from ufmflow.numerics.config_lines import MOST_LINES, line_of, subject
 from ufmflow.numerics.simulate import simulate
 from ufmflow.theory.errors import InputError
-
-from ufmflow.cli import main
 
 GOOD = """[model]
 attributes = "color[4] * shape[6]"
@@ -25,17 +22,6 @@ t = [
 ]
 init = 1e-3
 """
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ufmflow", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code, *capsys.readouterr()
-
-    return run
 
 
 def uncommented(text):

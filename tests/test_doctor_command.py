@@ -2,25 +2,11 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 from ufmflow.numerics import environment
 from ufmflow.proofs import self_check
 from ufmflow.proofs.self_check import ANSWERS, Answer
-
-from ufmflow.cli import main
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ufmflow", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code, *capsys.readouterr()
-
-    return run
 
 
 def test_a_sound_installation_is_well(command):

@@ -15,8 +15,6 @@ from ufmflow.numerics.interruption import held_interrupt
 from ufmflow.numerics.sweep_layout import STATUS
 from ufmflow.numerics.sweep_load import load_sweep
 
-from ufmflow.cli import main
-
 UFMFLOW = str(Path(sys.executable).with_name("ufmflow"))
 PATIENCE = 300  # seconds for a loaded machine
 SWEEP = """
@@ -33,17 +31,6 @@ chunk = 1
 [sweep.grid]
 seed = { from = 0, to = 5, count = 6 }
 """
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ufmflow", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code, *capsys.readouterr()
-
-    return run
 
 
 def interrupted(arguments, cwd, ready, stderr=subprocess.PIPE):

@@ -2,33 +2,18 @@
 
 import json
 import re
-import sys
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from ufmflow import numerics
-from ufmflow.cli import main
 from ufmflow.theory.attributes import Attributes
 from ufmflow.theory.kernels import cooccurrence_targets
 
+from ufmflow import numerics
+
 RUN = Path(numerics.__file__).parent / "data" / "crossed_4x6_mlp_flow"
 THINGS = list(product("rgb", "wxyz"))
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command line in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ufmflow", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture(scope="module")
