@@ -134,7 +134,10 @@ def plot_bands(bands: Bands) -> "tuple[Figure, Any]":
             log_time_axis(ax, time)
             ax.set(title=names[i], ylim=(0, None))
             ax.set_xlabel("time" if i + columns >= len(names) else "")
-        axes[0, 0].legend(title="mean, shaded: least to largest", title_fontsize=8)
+        # Above the panels: within them it would lie on a band.
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        title = "mean, shaded: least to largest"
+        fig.legend(handles, labels, title=title, title_fontsize=8, loc="outside upper left", ncols=2)
         for row in axes:
             row[0].set_ylabel("share of the Gram of $H$")
     return fig, axes
